@@ -1,0 +1,248 @@
+import { utf8 } from './bytes.ts';
+import { BaseError } from './errors.ts';
+
+/**
+ * A value read from JSON or YAML. Objects have no prototype, so that `__proto__` and `constructor` are keys
+ * like any other. An integer beyond 2^53 - 1 is a bigint, never rounded.
+ */
+export type JsonValue = null | boolean | number | bigint | string | JsonValue[] | JsonObject;
+export type JsonObject = { [key: string]: JsonValue };
+
+export type JsonLimits = {
+  /** Bytes of input at most; every caller states its own bound. */
+  maxBytes: number;
+  /** Arrays and objects inside each other at most; 64 unless told. */
+  maxDepth?: number;
+};
+
+const DEFAULT_MAX_DEPTH = 64;
+
+/** An object with no prototype. */
+export function emptyObject(): JsonObject {
+  return Object.create(null) as JsonObject;
+}
+
+/**
+ * Parses JSON as RFC 8259 says and I-JSON (RFC 7493) narrows it: valid UTF-8, no byte order mark, no
+ * duplicate key, no unpaired surrogate, one value and nothing after it. `JSON.parse` keeps the last of two
+ * equal keys, so that two readers of one signed text could see two things; this refuses.
+ * @throws BaseError `json-too-large`, `json-too-deep`, `json-duplicate-key`, `json-invalid`, `utf8-invalid`;
+ * the message names line and column.
+ */
+export function parseJson(bytes: Uint8Array | string, what: string, limits: JsonLimits): JsonValue {
+  const size = typeof bytes === 'string' ? Buffer.byteLength(bytes) : bytes.length;
+  if (size > limits.maxBytes) {
+    throw new BaseError('json-too-large', `${what} is ${size} bytes; at most ${limits.maxBytes} are read`);
+  }
+  const text = typeof bytes === 'string' ? bytes : utf8(bytes, what);
+  return new Parser(text, what, limits.maxDepth ?? DEFAULT_MAX_DEPTH).document();
+}
+
+const SPACE = /[ \t\n\r]*/y;
+const PLAIN = /[^"\\\u0000-\u001f]*/y;
+const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
+const ESCAPES: Readonly<Record<string, string>> = {
+  '"': '"',
+  '\\': '\\',
+  '/': '/',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+};
+
+class Parser {
+  readonly #text: string;
+  readonly #what: string;
+  readonly #maxDepth: number;
+  #at = 0;
+
+  constructor(text: string, what: string, maxDepth: number) {
+    this.#text = text;
+    this.#what = what;
+    this.#maxDepth = maxDepth;
+  }
+
+  document(): JsonValue {
+    const value = this.#value(0);
+    this.#space();
+    if (this.#at < this.#text.length) this.#fail('json-invalid', 'there is text after the value');
+    return value;
+  }
+
+  #fail(code: 'json-invalid' | 'json-too-deep' | 'json-duplicate-key', problem: string): never {
+    const before = this.#text.slice(0, this.#at);
+    const line = before.split('\n').length;
+    const column = this.#at - before.lastIndexOf('\n');
+    throw new BaseError(code, `${this.#what}:${line}:${column}: ${problem}`);
+  }
+
+  #space(): void {
+    const c = this.#text.charCodeAt(this.#at);
+    if (c > 32 || Number.isNaN(c)) return;
+    SPACE.lastIndex = this.#at;
+    SPACE.test(this.#text);
+    this.#at = SPACE.lastIndex;
+  }
+
+  #value(depth: number): JsonValue {
+    this.#space();
+    const c = this.#text[this.#at];
+    switch (c) {
+      case '{':
+        return this.#object(depth + 1);
+      case '[':
+        return this.#array(depth + 1);
+      case '"':
+        return this.#string();
+      case 't':
+        return this.#word('true', true);
+      case 'f':
+        return this.#word('false', false);
+      case 'n':
+        return this.#word('null', null);
+      case undefined:
+        return this.#fail('json-invalid', 'the text ends where a value should be');
+      default:
+        return this.#number();
+    }
+  }
+
+  #word<T extends JsonValue>(word: string, value: T): T {
+    if (!this.#text.startsWith(word, this.#at)) this.#fail('json-invalid', 'this is not a value');
+    this.#at += word.length;
+    return value;
+  }
+
+  #number(): number | bigint {
+    NUMBER.lastIndex = this.#at;
+    const match = NUMBER.exec(this.#text);
+    if (match === null) return this.#fail('json-invalid', 'this is not a value');
+    const value = Number(match[0]);
+    if (!Number.isFinite(value)) this.#fail('json-invalid', 'this number is out of range');
+    this.#at = NUMBER.lastIndex;
+    const isInteger = match[1] === undefined && match[2] === undefined;
+    return isInteger && !Number.isSafeInteger(value) ? BigInt(match[0]) : value;
+  }
+
+  #string(): string {
+    const text = this.#text;
+    let out = '';
+    this.#at += 1;
+    for (;;) {
+      PLAIN.lastIndex = this.#at;
+      PLAIN.test(text);
+      const end = PLAIN.lastIndex;
+      const piece = text.slice(this.#at, end);
+      this.#at = end;
+      const c = text[end];
+      out = out === '' ? piece : out + piece;
+      if (c === '"') {
+        this.#at += 1;
+        if (!out.isWellFormed()) this.#fail('json-invalid', 'this string holds an unpaired surrogate');
+        return out;
+      }
+      if (c !== '\\') {
+        const problem = c === undefined ? 'this string has no end' : 'a control character must be escaped';
+        return this.#fail('json-invalid', problem);
+      }
+      out += this.#escape();
+    }
+  }
+
+  #escape(): string {
+    const c = this.#text[this.#at + 1] ?? '';
+    if (c === 'u') {
+      const hex = this.#text.slice(this.#at + 2, this.#at + 6);
+      if (!/^[0-9a-fA-F]{4}$/.test(hex)) this.#fail('json-invalid', 'this \\u escape is not four digits');
+      this.#at += 6;
+      return String.fromCharCode(Number.parseInt(hex, 16));
+    }
+    const plain = ESCAPES[c];
+    if (plain === undefined) return this.#fail('json-invalid', 'there is no such escape');
+    this.#at += 2;
+    return plain;
+  }
+
+  #array(depth: number): JsonValue[] {
+    if (depth > this.#maxDepth) this.#tooDeep();
+    const out: JsonValue[] = [];
+    this.#at += 1;
+    this.#space();
+    if (this.#text[this.#at] === ']') {
+      this.#at += 1;
+      return out;
+    }
+    for (;;) {
+      out.push(this.#value(depth));
+      this.#space();
+      const c = this.#text[this.#at];
+      if (c !== ',' && c !== ']') this.#fail('json-invalid', 'an array goes on with "," or ends with "]"');
+      this.#at += 1;
+      if (c === ']') return out;
+    }
+  }
+
+  #object(depth: number): JsonObject {
+    if (depth > this.#maxDepth) this.#tooDeep();
+    const out = emptyObject();
+    this.#at += 1;
+    this.#space();
+    if (this.#text[this.#at] === '}') {
+      this.#at += 1;
+      return out;
+    }
+    for (;;) {
+      this.#space();
+      if (this.#text[this.#at] !== '"') this.#fail('json-invalid', 'a key must be a string in double quotes');
+      const key = this.#string();
+      if (key in out) this.#fail('json-duplicate-key', `the key ${JSON.stringify(key)} stands here twice`);
+      this.#space();
+      if (this.#text[this.#at] !== ':') this.#fail('json-invalid', 'a key is followed by ":"');
+      this.#at += 1;
+      out[key] = this.#value(depth);
+      this.#space();
+      const c = this.#text[this.#at];
+      if (c !== ',' && c !== '}') this.#fail('json-invalid', 'an object goes on with "," or ends with "}"');
+      this.#at += 1;
+      if (c === '}') return out;
+    }
+  }
+
+  #tooDeep(): never {
+    return this.#fail('json-too-deep', `arrays and objects nest more than ${this.#maxDepth} deep`);
+  }
+}
+
+/**
+ * JSON text with sorted keys, no white space and a final newline for none: the same value always gives the
+ * same bytes (the sorting of RFC 8785 over the values this program writes: no fractions, no exponents).
+ * bigints are written as plain integers.
+ */
+export function canonicalJson(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value.toWellFormed());
+    case 'number':
+      if (!Number.isFinite(value)) throw new TypeError(`JSON has no ${value}`);
+      return JSON.stringify(value);
+    case 'boolean':
+      return value ? 'true' : 'false';
+    case 'bigint':
+      return value.toString();
+    case 'object': {
+      if (value === null) return 'null';
+      if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item)).join(',')}]`;
+      const members: string[] = [];
+      const object = value as Record<string, unknown>;
+      for (const key of Object.keys(object).sort()) {
+        const member = object[key];
+        if (member !== undefined) members.push(`${JSON.stringify(key)}:${canonicalJson(member)}`);
+      }
+      return `{${members.join(',')}}`;
+    }
+    default:
+      throw new TypeError(`JSON has no ${typeof value}`);
+  }
+}
