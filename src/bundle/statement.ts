@@ -8,8 +8,8 @@ import {
   digest,
   list,
   moment,
+  isObject,
   oneOf,
-  optional,
   readShape,
   record,
   text,
@@ -88,13 +88,7 @@ const statementShape = record({
   predicate: predicateShape,
 });
 
-const versionsShape = record(
-  {
-    predicateType: optional(text()),
-    predicate: optional(record({ format: optional(record({}, { open: true })) }, { open: true })),
-  },
-  { open: true },
-);
+const FORMATS: ReleasePredicate['format'] = { bundle: 1, manifest: 1, policy: 1 };
 
 function oneOfNumber<const N extends number>(wanted: N): Reader<N> {
   return (value, path, problems) => {
@@ -111,19 +105,7 @@ function oneOfNumber<const N extends number>(wanted: N): Reader<N> {
 export function parseStatement(payload: Uint8Array): ReleaseStatement {
   try {
     const value = parseJson(payload, 'statement', { maxBytes: BUNDLE_FILE_LIMITS['release.dsse.json'] });
-    const versions = readShape(versionsShape, value, 'statement');
-    const format = versions.predicate?.format;
-    if (
-      (versions.predicateType !== undefined && versions.predicateType !== RELEASE_PREDICATE_TYPE) ||
-      (format !== undefined && canonicalJson(format) !== canonicalJson({ bundle: 1, manifest: 1, policy: 1 }))
-    ) {
-      throw new BundleError(
-        'format-unsupported',
-        `the release is of type "${versions.predicateType ?? ''}", formats ${canonicalJson(format ?? {})}; ` +
-          `this program reads "${RELEASE_PREDICATE_TYPE}", formats bundle 1, manifest 1, policy 1`,
-        { hint: 'Build the image with the version of sealborn that built the bundle.' },
-      );
-    }
+    requireKnownFormats(value);
     const statement = readShape(statementShape, value, 'statement');
     const subjects = new Map(statement.subject.map((s) => [s.name, s.digest.sha256]));
     const manifest = subjects.get('manifest.mtree');
@@ -139,6 +121,23 @@ export function parseStatement(payload: Uint8Array): ReleaseStatement {
     if (!(cause instanceof BaseError)) throw cause;
     throw new BundleError('statement-malformed', cause.message, { cause });
   }
+}
+
+/** Told apart from a malformed statement, because what to do about it differs. */
+function requireKnownFormats(value: unknown): void {
+  const type = isObject(value) ? value['predicateType'] : undefined;
+  const predicate = isObject(value) ? value['predicate'] : undefined;
+  const formats = isObject(predicate) ? predicate['format'] : undefined;
+  const known =
+    (typeof type !== 'string' || type === RELEASE_PREDICATE_TYPE) &&
+    (!isObject(formats) || canonicalJson(formats) === canonicalJson(FORMATS));
+  if (known) return;
+  throw new BundleError(
+    'format-unsupported',
+    `the release is of type ${canonicalJson(type)} with formats ${canonicalJson(formats ?? null)}; ` +
+      `this program reads "${RELEASE_PREDICATE_TYPE}" with formats ${canonicalJson(FORMATS)}`,
+    { hint: 'Build the bundle with the version of sealborn that is in the image.' },
+  );
 }
 
 /** The bytes to sign for a release: canonical JSON, so that the same release is the same bytes. */
