@@ -24,6 +24,14 @@ export function escapeText(text: string): string {
 }
 
 /**
+ * Like `escapeText`, but a backslash stays as it is: for a sentence that quotes names which were escaped
+ * before.
+ */
+export function escapeControls(text: string): string {
+  return text.split('\\').map(escapeText).join('\\');
+}
+
+/**
  * A path of raw bytes as shown to a person. A path that is valid UTF-8 is shown as text, escaped as
  * `escapeText` does; in one that is not, every byte from 0x80 up is shown as `\xHH`.
  */

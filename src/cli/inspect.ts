@@ -1,0 +1,72 @@
+import type { Command } from 'commander';
+
+import type { Inspection } from '../release/inspect-bundle.ts';
+import { EXIT } from './exit-codes.ts';
+import { type Terminal, formatBytes, formatCount, labelled } from './terminal.ts';
+import { type CliContext, action, addVerb, printJson } from './verb.ts';
+
+/** `sealborn inspect <bundle>` */
+export function addInspectVerb(program: Command, context: CliContext): void {
+  addVerb(program, 'inspect', {
+    summary: 'show what a bundle says, without verifying it',
+    description:
+      'Shows the release, its source, its measure rules, its signatures and its files. Nothing shown is verified: ' +
+      '"sealborn verify" does that.',
+    examples: ['sealborn inspect out/bundle', 'sealborn inspect out/bundle --json | jq .release'],
+    exits: [`${EXIT.good}   shown`, `${EXIT.refused}   it can't be read as a bundle`],
+  })
+    .argument('<bundle>', 'the directory of the bundle')
+    .action(
+      action<{ json?: true }, [string]>(context, async (options, bundle) => {
+        const { inspectBundle } = await import('../release/inspect-bundle.ts');
+        const inspection = await inspectBundle(bundle);
+        const { terminal } = context;
+        if (options.json === true) printJson(terminal, { verified: false, ...inspection });
+        else terminal.out(describe(inspection, terminal));
+        return EXIT.good;
+      }),
+    );
+}
+
+function describe(inspection: Inspection, { outStyle }: Terminal): string {
+  const { release, predicate, manifest, policy } = inspection;
+  const { source, tests, measure } = predicate;
+  const signatures = inspection.signatures.map(({ claimedKey }) => claimedKey ?? 'a key it does not name');
+  const rows: [string, string][] = [
+    ['release', `${release.name} ${release.version} (sequence ${release.sequence})`],
+    ['environment', release.environment],
+    ['digest', release.digest],
+    ['commit', `${source.commit}${source.dirty ? ' with uncommitted changes' : ''}`],
+    ['source', source.uri === '' ? '(not given)' : source.uri],
+    ['built', `${predicate.builtAt} by ${predicate.builder}`],
+    ['tests', `${formatCount(tests.passed)} of ${formatCount(tests.total)} passed`],
+    [
+      'policy',
+      'error' in policy
+        ? `unreadable: ${policy.error}`
+        : `${formatCount(policy.policies)} policies, ${formatCount(policy.entities)} entities`,
+    ],
+    [
+      'manifest',
+      'error' in manifest
+        ? `unreadable: ${manifest.error}`
+        : `${formatCount(manifest.entries)} entries, ${formatCount(manifest.files)} files, ${formatBytes(manifest.bytes)}`,
+    ],
+    ['measured', measure.roots.join(' ')],
+    ['mutable', measure.mutable.length === 0 ? '(nothing)' : measure.mutable.join(' ')],
+    ['absent', measure.absent.length === 0 ? '(nothing)' : measure.absent.join(' ')],
+    ['bundle at', measure.bundle],
+  ];
+  const files = inspection.files.map(({ name, bytes, sha256, matches }): [string, string] => [
+    name,
+    `${sha256.slice(0, 16)}…  ${formatBytes(bytes)}${matches === false ? '  NOT the file that the release names' : ''}`,
+  ]);
+  const claims =
+    signatures.length === 0
+      ? [['signature', 'none: unsigned'] as const]
+      : signatures.map((id) => ['signature', `claims key ${id}`] as const);
+  return (
+    labelled([...rows, ...claims, ...files], outStyle) +
+    `${outStyle.warn('not verified')}: run "sealborn verify" with a trust set\n`
+  );
+}

@@ -1,0 +1,62 @@
+import { Command, CommanderError } from 'commander';
+
+import { VERSION } from '../base/version.ts';
+import { addKeyVerbs } from './key.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { UsageError, reportFailure } from './failure.ts';
+import { addSignVerb } from './sign.ts';
+import { type Terminal, processTerminal } from './terminal.ts';
+import type { CliContext } from './verb.ts';
+
+const AFTER_HELP = `
+Exit codes of every verb:
+  0   good                        64  wrong usage
+  1   the answer is no            66  an input is not there
+  2   refused                     69  the agent or an address can't be reached
+  3   no verdict yet              70  a bug in sealborn
+                                  73  an output exists already
+                                  74  reading or writing failed
+                                  77  permission denied
+
+Start here: sealborn key new release; sealborn build --help
+`;
+
+/**
+ * Runs one command line (without the program's own name) and gives its exit code. Whatever fails is reported
+ * on the terminal; nothing is thrown.
+ */
+export async function runCli(
+  argv: readonly string[],
+  terminal: Terminal = processTerminal(),
+): Promise<ExitCode> {
+  const context: CliContext = { terminal, exitCode: EXIT.good };
+  const program = new Command('sealborn')
+    .description(
+      'Makes the access rules and files of a machine image one signed release, and proves on every instance ' +
+        'that nothing has changed since.',
+    )
+    .version(VERSION, '-V, --version')
+    .helpCommand('help [verb]', 'explain a verb')
+    .addHelpText('after', AFTER_HELP)
+    .exitOverride()
+    .configureOutput({
+      writeOut: terminal.out,
+      writeErr: terminal.err,
+      outputError: () => {}, // reported below, in our own words
+    });
+  addKeyVerbs(program, context);
+  addSignVerb(program, context);
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return context.exitCode;
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) return reportFailure(thrown, terminal, false);
+    if (thrown.exitCode === 0) return EXIT.good; // --help, --version
+    if (thrown.code === 'commander.help') return EXIT.usage; // no verb: the help was printed
+    const verb = argv.find((word) => !word.startsWith('-'));
+    const known = program.commands.some((command) => command.name() === verb);
+    const message = thrown.message.replace(/^error: /, '');
+    const usage = new UsageError(message, `See "sealborn ${known ? `${verb ?? ''} ` : ''}--help".`);
+    return reportFailure(usage, terminal, argv.includes('--json'));
+  }
+}

@@ -1,0 +1,88 @@
+import type { Command } from 'commander';
+
+import { type State, type Verdict, verdictShape } from '../attestation/verdict.ts';
+import { readShape } from '../base/shape.ts';
+import { DEFAULT_SOCKET, askAgent } from './agent-socket.ts';
+import { EXIT, type ExitCode } from './exit-codes.ts';
+import { describeFindings } from './findings.ts';
+import { type Style, type Terminal, formatBytes, formatCount, formatSeconds, labelled } from './terminal.ts';
+import { type CliContext, action, addVerb, printJson } from './verb.ts';
+
+const EXIT_BY_STATE: Readonly<Record<State, ExitCode>> = {
+  trusted: EXIT.good,
+  drifted: EXIT.no,
+  refused: EXIT.refused,
+  measuring: EXIT.pending,
+  starting: EXIT.pending,
+};
+
+/** `sealborn status` */
+export function addStatusVerb(program: Command, context: CliContext): void {
+  addVerb(program, 'status', {
+    summary: "show this machine's state, release and drift",
+    description:
+      'Asks the running agent for its verdict: the state, the release with its commit, what was measured, and ' +
+      'every finding with what was expected and what was found.',
+    examples: ['sealborn status', 'sealborn status --json | jq -r .state'],
+    exits: [
+      `${EXIT.good}   trusted`,
+      `${EXIT.no}   drifted: a file differs; the state stays until the machine is replaced or rebooted`,
+      `${EXIT.refused}   refused: the bundle is not acceptable`,
+      `${EXIT.pending}   starting or measuring`,
+      `${EXIT.unavailable}  no agent answers`,
+    ],
+  })
+    .option('--socket <path>', "the agent's decision socket", DEFAULT_SOCKET)
+    .action(
+      action<{ json?: true; socket: string }, []>(context, async (options) => {
+        const { value } = await askAgent(options.socket, { method: 'GET', path: '/status' });
+        const verdict = readShape(verdictShape, value, 'the answer of the agent');
+        if (options.json === true) printJson(context.terminal, verdict);
+        else context.terminal.out(describe(verdict, context.terminal, new Date()));
+        return EXIT_BY_STATE[verdict.state];
+      }),
+    );
+}
+
+function describe(verdict: Verdict, { outStyle }: Terminal, now: Date): string {
+  const { state, since, release, measured, drift, driftTotal, reason, assurance } = verdict;
+  const ago = Math.max(0, (now.getTime() - Date.parse(since)) / 1000);
+  const rows: [string, string][] = [['since', `${since} (${formatSeconds(ago)} ago)`]];
+  if (release !== undefined) {
+    rows.push(
+      [
+        'release',
+        `${release.name} ${release.version} (sequence ${release.sequence}) for ${release.environment}`,
+      ],
+      ['commit', release.commit],
+      ['digest', release.digest],
+    );
+  }
+  if (measured !== undefined) {
+    const { files, bytes, seconds } = measured;
+    rows.push([
+      'measured',
+      `${formatCount(files)} files, ${formatBytes(bytes)} in ${formatSeconds(seconds)}`,
+    ]);
+  }
+  rows.push(['assurance', assurance]);
+  if (reason !== undefined) rows.push(['reason', `${reason.message} [${reason.code}]`]);
+  if (driftTotal > 0)
+    rows.push(['drift', `${formatCount(driftTotal)} ${driftTotal === 1 ? 'finding' : 'findings'}`]);
+  return (
+    stateWord(state, outStyle) + labelled(rows, outStyle) + describeFindings(drift, driftTotal, outStyle)
+  );
+}
+
+function stateWord(state: State, style: Style): string {
+  switch (state) {
+    case 'trusted':
+      return `${style.good(style.strong('trusted'))}\n`;
+    case 'drifted':
+    case 'refused':
+      return `${style.bad(style.strong(state))}\n`;
+    case 'starting':
+    case 'measuring':
+      return `${style.warn(style.strong(state))}\n`;
+  }
+}

@@ -1,0 +1,45 @@
+import type { Sha256 } from '../base/digest.ts';
+import { MAX_TRUST_BYTES, type TrustSet, checkTrustPin, parseTrust } from '../bundle/trust.ts';
+import { type VerifiedBundle, verifyBundle } from '../bundle/verify.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { parseManifest } from '../manifest/parse.ts';
+import type { PolicyDocument } from '../policy/document.ts';
+import { parsePolicyDocument } from '../policy/document.ts';
+import { readBundleDirectory } from './bundle-directory.ts';
+import { readFileBounded } from './files.ts';
+
+/** Where a release lies and what it must be signed with. */
+export type ReleasePlace = {
+  /** The directory of the bundle. */
+  bundle: string;
+  /** The path of trust.yaml. */
+  trust: string;
+  /** SHA-256 that trust.yaml must have, where one was given from outside the image. */
+  pin?: Sha256;
+};
+
+/** A release that was read, verified and parsed whole: all that a machine needs of it. */
+export type LoadedRelease = {
+  trust: TrustSet;
+  verified: VerifiedBundle;
+  manifest: Manifest;
+  policy: PolicyDocument;
+};
+
+/**
+ * Reads trust set and bundle, verifies them, and parses manifest and policy, so that a release with an
+ * unusable part is refused as a whole. The same steps on a build machine, in the measuring and in the serving
+ * half.
+ * @throws BundleError, ManifestError, PolicyError, HostError
+ */
+export async function loadRelease(place: ReleasePlace): Promise<LoadedRelease> {
+  const trust = parseTrust(await readFileBounded(place.trust, MAX_TRUST_BYTES), place.trust);
+  if (place.pin !== undefined) checkTrustPin(trust, place.pin, place.trust);
+  const verified = verifyBundle(await readBundleDirectory(place.bundle), trust);
+  return {
+    trust,
+    verified,
+    manifest: parseManifest(verified.manifest),
+    policy: parsePolicyDocument(verified.policy),
+  };
+}

@@ -1,0 +1,162 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { utf8 } from '../base/bytes.ts';
+import { BaseError } from '../base/errors.ts';
+import { DEFAULT_BUNDLE_DIRECTORY, type MeasureRules, imagePath } from '../base/measure-rules.ts';
+import { bool, list, optional, record, text } from '../base/shape.ts';
+import { readYaml } from '../base/yaml.ts';
+import { environmentName, releaseName } from '../bundle/statement.ts';
+import { readFileBounded } from '../host/files.ts';
+import { HostError, hostErrorOf } from '../host/host-error.ts';
+import { ReleaseError } from './release-error.ts';
+
+/** One file of a policy repository: its name from the repository's root, and its bytes. */
+export type SourceFile = { file: string; bytes: Buffer };
+
+/** A policy repository as it lies on disk, nothing in it checked but `sealborn.yaml`. */
+export type Repository = {
+  directory: string;
+  settings: RepositorySettings;
+  schema: { file: string; text: string };
+  policies: { file: string; text: string }[];
+  entities: SourceFile[];
+  tests: SourceFile[];
+};
+
+/** `sealborn.yaml`. */
+export type RepositorySettings = {
+  name: string;
+  /** The environments that a bundle can be built for. */
+  environments: string[];
+  /** Where the repository is published; `git remote` is asked where this is absent. */
+  source: string | undefined;
+  measure: MeasureRules;
+  /** Entity types that a request may describe (its resource's properties, say). */
+  openTypes: string[];
+  gates: Gates;
+};
+
+/** What stops a build. */
+export type Gates = {
+  /** Refuse to build where a policy decides no test. */
+  everyPolicyTested: boolean;
+};
+
+/** Bytes of one policy or schema file at most. */
+const MAX_SOURCE_BYTES = 8 * 1024 * 1024;
+/** Files of one kind at most. */
+const MAX_SOURCE_FILES = 10_000;
+
+const settingsShape = record({
+  name: releaseName,
+  environments: list(environmentName, { min: 1, max: 64 }),
+  source: optional(text({ max: 2048 })),
+  measure: record({
+    roots: list(imagePath, { min: 1, max: 64 }),
+    mutable: optional(list(imagePath, { max: 1024 })),
+    absent: optional(list(imagePath, { max: 1024 })),
+    bundle: optional(imagePath),
+  }),
+  policy: optional(record({ openTypes: optional(list(text({ max: 256 }), { max: 256 })) })),
+  gates: optional(record({ everyPolicyTested: optional(bool) })),
+});
+
+/**
+ * Reads a policy repository: `sealborn.yaml`, `schema.cedarschema`, `policies/*.cedar`, `entities/*.yaml` and
+ * `tests/*.yaml`, each folder flat and in the order of names, so that the same repository gives the same build.
+ * @throws ReleaseError `repository-malformed` (with file and line), `repository-incomplete`; HostError
+ */
+export async function readRepository(directory: string): Promise<Repository> {
+  const settings = readSettings(await readSource(directory, 'sealborn.yaml'));
+  const schema = await readSource(directory, 'schema.cedarschema');
+  const [policies, entities, tests] = await Promise.all([
+    readFolder(directory, 'policies', '.cedar'),
+    readFolder(directory, 'entities', '.yaml'),
+    readFolder(directory, 'tests', '.yaml'),
+  ]);
+  if (policies.length === 0) {
+    throw new ReleaseError('repository-incomplete', `"${join(directory, 'policies')}" holds no .cedar file`, {
+      hint: 'A release without a policy permits nothing; write at least one permit.',
+    });
+  }
+  return {
+    directory,
+    settings,
+    schema: textOf(schema),
+    policies: policies.map((source) => textOf(source)),
+    entities,
+    tests,
+  };
+}
+
+function readSettings(source: SourceFile): RepositorySettings {
+  try {
+    const { value } = readYaml(source.bytes, source.file, settingsShape);
+    return {
+      name: value.name,
+      environments: value.environments,
+      source: value.source,
+      measure: {
+        roots: value.measure.roots,
+        mutable: value.measure.mutable ?? [],
+        absent: value.measure.absent ?? [],
+        bundle: value.measure.bundle ?? DEFAULT_BUNDLE_DIRECTORY,
+      },
+      openTypes: value.policy?.openTypes ?? [],
+      gates: { everyPolicyTested: value.gates?.everyPolicyTested ?? false },
+    };
+  } catch (cause) {
+    if (!(cause instanceof BaseError)) throw cause;
+    throw new ReleaseError('repository-malformed', cause.message, {
+      cause,
+      hint: 'docs/policy-repository.md shows every field of sealborn.yaml.',
+    });
+  }
+}
+
+async function readSource(directory: string, file: string): Promise<SourceFile> {
+  try {
+    return { file, bytes: await readFileBounded(join(directory, file), MAX_SOURCE_BYTES, { follow: true }) };
+  } catch (cause) {
+    if (!(cause instanceof HostError) || cause.code !== 'not-found') throw cause;
+    throw new ReleaseError(
+      'repository-incomplete',
+      `"${directory}" is no policy repository: it has no ${file}`,
+      {
+        cause,
+        hint: 'Name the folder that holds sealborn.yaml; examples/payments is one to copy.',
+      },
+    );
+  }
+}
+
+async function readFolder(directory: string, folder: string, ending: string): Promise<SourceFile[]> {
+  let names: string[];
+  try {
+    names = await readdir(join(directory, folder));
+  } catch (cause) {
+    const error = hostErrorOf(`reading "${join(directory, folder)}"`, cause);
+    if (error.code === 'not-found') return [];
+    throw error;
+  }
+  const wanted = names.filter((name) => name.endsWith(ending) && !name.startsWith('.')).sort();
+  if (wanted.length > MAX_SOURCE_FILES) {
+    throw new ReleaseError(
+      'repository-malformed',
+      `"${join(directory, folder)}" holds ${wanted.length} files; at most ${MAX_SOURCE_FILES} are read`,
+    );
+  }
+  const files: SourceFile[] = [];
+  for (const name of wanted) files.push(await readSource(directory, `${folder}/${name}`));
+  return files;
+}
+
+function textOf({ file, bytes }: SourceFile): { file: string; text: string } {
+  try {
+    return { file, text: utf8(bytes, file) };
+  } catch (cause) {
+    if (!(cause instanceof BaseError)) throw cause;
+    throw new ReleaseError('repository-malformed', cause.message, { cause, hint: 'Save the file as UTF-8.' });
+  }
+}

@@ -1,0 +1,137 @@
+import { execFile } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { VERSION } from '../src/base/version.ts';
+
+const run = promisify(execFile);
+const PROJECT = fileURLToPath(new URL('..', import.meta.url));
+const FLOORS = [
+  ['base'],
+  ['bundle', 'manifest', 'policy', 'attestation'],
+  ['host'],
+  ['release', 'agent', 'collector'],
+  ['cli'],
+];
+const ROOMS = FLOORS.flat();
+
+const sources = readdirSync(join(PROJECT, 'src'), { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => ({ file: `src/${file}`, text: readFileSync(join(PROJECT, 'src', file), 'utf8') }));
+
+describe('the house', () => {
+  it('has the rooms that docs/architecture.md draws, and no other', () => {
+    const there = readdirSync(join(PROJECT, 'src')).filter((name) => name !== 'main.ts');
+    expect(there.toSorted()).toEqual(ROOMS.toSorted());
+  });
+
+  it('has no source file over 400 lines and no barrel', () => {
+    const crowded = sources.filter(({ text }) => text.split('\n').length > 400).map(({ file }) => file);
+    expect(crowded).toEqual([]);
+    expect(sources.filter(({ file }) => basename(file) === 'index.ts')).toEqual([]);
+  });
+
+  it('lets dynamic imports and worker files obey the floors too, which the linter does not see', () => {
+    const wrong: string[] = [];
+    let seen = 0;
+    for (const { file, text } of sources) {
+      const room = file.split('/')[1] ?? '';
+      const floor = FLOORS.findIndex((rooms) => rooms.includes(room));
+      for (const [, target] of text.matchAll(/(?:import\(|new URL\()\s*'(\.\.?\/[^']+)'/g)) {
+        seen += 1;
+        const other = join(dirname(file), target ?? '').split('/')[1] ?? '';
+        const otherFloor = FLOORS.findIndex((rooms) => rooms.includes(other));
+        if (other !== room && otherFloor >= floor && file !== 'src/main.ts')
+          wrong.push(`${file} -> ${target ?? ''}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect(seen).toBeGreaterThan(5);
+  });
+
+  it('keeps cedar-wasm in one file, off the host', () => {
+    const importing = sources.filter(({ text }) => text.includes("'@cedar-policy/")).map(({ file }) => file);
+    expect(importing).toEqual(['src/policy/cedar-wasm.ts']);
+  });
+
+  it('has one version', () => {
+    const { version } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(VERSION).toBe(version);
+  });
+});
+
+describe('the linter', () => {
+  let place: string;
+  beforeAll(() => {
+    place = mkdtempSync(join(tmpdir(), 'sealborn-lint-'));
+    for (const file of ['.oxlintrc.json', 'tsconfig.json', 'package.json']) {
+      cpSync(join(PROJECT, file), join(place, file));
+    }
+    symlinkSync(join(PROJECT, 'node_modules'), join(place, 'node_modules'));
+    for (const room of ROOMS) {
+      mkdirSync(join(place, 'src', room), { recursive: true });
+      writeFileSync(join(place, 'src', room, 'thing.ts'), 'export const thing = 1;\n');
+    }
+  });
+  afterAll(() => rmSync(place, { recursive: true, force: true }));
+
+  async function lint(room: string, imported: string): Promise<string> {
+    const file = join(place, 'src', room, 'planted.ts');
+    writeFileSync(file, `import { thing } from '${imported}';\n\nexport const other: number = thing + 1;\n`);
+    try {
+      return (await run(join(PROJECT, 'node_modules/.bin/oxlint'), ['src'], { cwd: place })).stdout;
+    } catch (thrown) {
+      return (thrown as { stdout: string }).stdout;
+    } finally {
+      rmSync(file);
+    }
+  }
+
+  const upward = FLOORS.flatMap((rooms, floor) =>
+    rooms.flatMap((room) =>
+      FLOORS.slice(floor + 1).flatMap((above) => above.map((other) => [room, other] as const)),
+    ),
+  );
+  const sideways = FLOORS.flatMap((rooms) =>
+    rooms.flatMap((room) => rooms.filter((other) => other !== room).map((other) => [room, other] as const)),
+  );
+  it('refuses every planted upward import and every import between two rooms of one floor', async () => {
+    const passed: string[] = [];
+    for (const [room, other] of [...upward, ...sideways]) {
+      const said = await lint(room, `../${other}/thing.ts`);
+      if (!said.includes('no-restricted-imports')) passed.push(`${room} -> ${other}`);
+    }
+    expect(passed).toEqual([]);
+    expect(upward.length + sideways.length).toBeGreaterThan(40);
+  });
+
+  it('refuses main.ts, Node modules in a pure room and cedar-wasm outside the pipeline, and lets downward imports pass', async () => {
+    expect(await lint('cli', '../main.ts')).toContain('no-restricted-imports');
+    expect(await lint('bundle', 'node:fs')).toContain('no-restricted-imports');
+    expect(await lint('agent', '@cedar-policy/cedar-wasm/nodejs')).toContain('no-restricted-imports');
+    for (const [room, below] of [
+      ['cli', 'agent'],
+      ['agent', 'host'],
+      ['host', 'manifest'],
+      ['policy', 'base'],
+    ] as const) {
+      expect(await lint(room, `../${below}/thing.ts`)).not.toContain('no-restricted-imports');
+    }
+  });
+});
