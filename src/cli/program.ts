@@ -1,12 +1,19 @@
 import { Command, CommanderError } from 'commander';
 
 import { VERSION } from '../base/version.ts';
-import { addKeyVerbs } from './key.ts';
+import { addAskVerb } from './ask.ts';
+import { addBuildVerb } from './build.ts';
+import { addCollectorVerb } from './collector.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { UsageError, reportFailure } from './failure.ts';
+import { addInspectVerb } from './inspect.ts';
+import { addKeyVerbs } from './key.ts';
 import { addSignVerb } from './sign.ts';
+import { addStatusVerb } from './status.ts';
 import { type Terminal, processTerminal } from './terminal.ts';
+import { addTrustVerbs } from './trust.ts';
 import type { CliContext } from './verb.ts';
+import { addVerifyVerb } from './verify.ts';
 
 const AFTER_HELP = `
 Exit codes of every verb:
@@ -45,7 +52,14 @@ export async function runCli(
       outputError: () => {}, // reported below, in our own words
     });
   addKeyVerbs(program, context);
+  addTrustVerbs(program, context);
+  addBuildVerb(program, context);
   addSignVerb(program, context);
+  addInspectVerb(program, context);
+  addVerifyVerb(program, context);
+  addStatusVerb(program, context);
+  addAskVerb(program, context);
+  addCollectorVerb(program, context);
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return context.exitCode;
@@ -53,10 +67,20 @@ export async function runCli(
     if (!(thrown instanceof CommanderError)) return reportFailure(thrown, terminal, false);
     if (thrown.exitCode === 0) return EXIT.good; // --help, --version
     if (thrown.code === 'commander.help') return EXIT.usage; // no verb: the help was printed
-    const verb = argv.find((word) => !word.startsWith('-'));
-    const known = program.commands.some((command) => command.name() === verb);
     const message = thrown.message.replace(/^error: /, '');
-    const usage = new UsageError(message, `See "sealborn ${known ? `${verb ?? ''} ` : ''}--help".`);
+    const usage = new UsageError(message, `See "${verbNamed(program, argv)} --help".`);
     return reportFailure(usage, terminal, argv.includes('--json'));
   }
+}
+
+/** The words of the verb that the command line names, as far as there is one: `sealborn key new`. */
+function verbNamed(program: Command, argv: readonly string[]): string {
+  const words = [program.name()];
+  let command: Command | undefined = program;
+  for (const word of argv) {
+    command = command.commands.find((sub) => sub.name() === word);
+    if (command === undefined) break;
+    words.push(word);
+  }
+  return words.join(' ');
 }

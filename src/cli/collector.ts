@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+
+import { createLog } from '../host/log.ts';
+import { parseTcpAddress } from '../host/tcp-address.ts';
+import { EXIT } from './exit-codes.ts';
+import { untilStopped } from './signals.ts';
+import { type CliContext, action, addVerb, printJson, wholeNumber } from './verb.ts';
+
+type CollectorFlags = { json?: true; listen: string; database: string; interval: number };
+
+/** `sealborn collector` */
+export function addCollectorVerb(program: Command, context: CliContext): void {
+  addVerb(program, 'collector', {
+    summary: 'receive reports of a fleet and show them on a page',
+    description:
+      'Receives the signed reports of agents, verifies the signature and sequence of each, keeps them in one ' +
+      'SQLite file, and serves a page with every host: release, state, last seen, drift. It speaks plain HTTP: ' +
+      'put it behind a proxy that ends TLS and decides who may read. Runs until SIGTERM or Ctrl-C.',
+    examples: [
+      'sealborn collector --database /var/lib/sealborn-collector/fleet.db',
+      'sealborn collector --listen 0.0.0.0:9190 --database fleet.db --interval 30',
+    ],
+    exits: [
+      `${EXIT.good}   stopped by a signal`,
+      `${EXIT.refused}   the database is not one of a collector, or another one has it open`,
+      `${EXIT.unavailable}  the address is in use`,
+    ],
+  })
+    .requiredOption('--database <file>', 'the SQLite file; made where there is none')
+    .option('--listen <address>', 'host and port', '127.0.0.1:9190')
+    .option('--interval <seconds>', 'how often hosts report when nothing changes', wholeNumber(1, 86_400), 60)
+    .action(
+      action<CollectorFlags, []>(context, async (options) => {
+        const listen = parseTcpAddress(options.listen);
+        const { startCollector } = await import('../collector/serve.ts');
+        const collector = await startCollector({
+          listen,
+          database: options.database,
+          settings: { intervalSeconds: options.interval },
+          log: createLog('collector', 2),
+        });
+        if (options.json === true) printJson(context.terminal, { url: collector.url });
+        else context.terminal.out(`The fleet's page: ${collector.url}/\n`);
+        await untilStopped();
+        await collector.close();
+        return EXIT.good;
+      }),
+    );
+}
