@@ -104,7 +104,7 @@ function readObject(flag: string | undefined, name: string): JsonObject | undefi
   if (flag === undefined) return undefined;
   try {
     const value = parseJson(flag, name, { maxBytes: 1024 * 1024 });
-    if (isObject(value)) return value as JsonObject;
+    if (isObject(value)) return value;
   } catch (cause) {
     if (!(cause instanceof BaseError)) throw cause;
     throw new UsageError(cause.message, 'Write a JSON object in single quotes.');

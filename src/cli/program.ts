@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 
 import { VERSION } from '../base/version.ts';
+import { addAgentVerbs } from './agent.ts';
 import { addAskVerb } from './ask.ts';
 import { addBuildVerb } from './build.ts';
 import { addCollectorVerb } from './collector.ts';
@@ -57,6 +58,7 @@ export async function runCli(
   addSignVerb(program, context);
   addInspectVerb(program, context);
   addVerifyVerb(program, context);
+  addAgentVerbs(program, context);
   addStatusVerb(program, context);
   addAskVerb(program, context);
   addCollectorVerb(program, context);
