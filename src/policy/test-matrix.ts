@@ -1,0 +1,144 @@
+import { BaseError } from '../base/errors.ts';
+import type { JsonObject } from '../base/json.ts';
+import { type Reader, isObject, list, optional, record, text } from '../base/shape.ts';
+import { readYaml } from '../base/yaml.ts';
+import { questionOf } from './authzen.ts';
+import { type EntityUid, formatUid } from './document.ts';
+import type { Decision, Engine } from './engine.ts';
+import { entityUid } from './entities.ts';
+import { PolicyError } from './policy-error.ts';
+
+/** One question of a matrix and the answer it must have. */
+export type TestCase = {
+  file: string;
+  line: number;
+  test: string;
+  principal: EntityUid;
+  action: string;
+  resource: EntityUid;
+  context: JsonObject | undefined;
+  properties: JsonObject | undefined;
+  expected: boolean;
+};
+
+export type TestFailure = { case: TestCase; decision: Decision };
+export type TestResult = {
+  total: number;
+  passed: number;
+  failures: TestFailure[];
+  /** Policies that decided none of the cases, sorted. */
+  untested: string[];
+};
+
+/** Cases of one file at most: what a build can run in a minute. */
+const MAX_CASES = 100_000;
+
+const object: Reader<JsonObject> = (value, path, problems) => {
+  if (isObject(value)) return value as JsonObject;
+  problems.push({ path, message: 'must be a mapping' });
+  return {};
+};
+
+const fileShape = record({
+  tests: list(
+    record({
+      name: text({ max: 256 }),
+      principals: list(entityUid, { min: 1, max: 1000 }),
+      actions: list(text({ max: 1024 }), { min: 1, max: 1000 }),
+      resources: list(entityUid, { min: 1, max: 1000 }),
+      context: optional(object),
+      properties: optional(object),
+      permit: list(text({ max: 65_536 }), { max: MAX_CASES }),
+    }),
+    { max: 10_000 },
+  ),
+});
+
+/**
+ * Reads a file of `tests/`: matrices of principals × actions × resources. What is listed under `permit`, as
+ * `principal action resource`, must be permitted; everything else must be denied.
+ * @throws PolicyError `tests-invalid` with file and line; also where a `permit` is not in its matrix
+ */
+export function readTestMatrix(bytes: Uint8Array, file: string): TestCase[] {
+  try {
+    const { value, yaml } = readYaml(bytes, file, fileShape);
+    const cases: TestCase[] = [];
+    value.tests.forEach((test, index) => {
+      const line = yaml.lineOf(['tests', index]);
+      const permits = new Map(test.permit.map((words, at) => [words.trim().replaceAll(/\s+/g, ' '), at]));
+      for (const principal of test.principals) {
+        for (const action of test.actions) {
+          for (const resource of test.resources) {
+            const names = [short(principal), formatUid(principal)].flatMap((a) =>
+              [short(resource), formatUid(resource)].map((b) => `${a} ${action} ${b}`),
+            );
+            const expected = names.map((name) => permits.delete(name)).includes(true);
+            const { context, properties } = test;
+            cases.push({
+              file,
+              line,
+              test: test.name,
+              principal,
+              action,
+              resource,
+              context,
+              properties,
+              expected,
+            });
+            if (cases.length > MAX_CASES)
+              throw new PolicyError('tests-invalid', `${file}: more than ${MAX_CASES} cases`);
+          }
+        }
+      }
+      for (const [words, at] of permits) {
+        throw new PolicyError(
+          'tests-invalid',
+          `${file}:${yaml.lineOf(['tests', index, 'permit', at])}: "${words}" is not in the matrix of this test`,
+          {
+            hint: 'Write it as "Type::id Action Type::id", with names listed under principals, actions and resources.',
+          },
+        );
+      }
+    });
+    return cases;
+  } catch (cause) {
+    if (!(cause instanceof BaseError)) throw cause;
+    throw new PolicyError('tests-invalid', cause.message, {
+      cause,
+      hint: 'Each test has name, principals, actions, resources and permit.',
+    });
+  }
+}
+
+function short({ type, id }: EntityUid): string {
+  return `${type}::${id}`;
+}
+
+/** Asks every case of the engine, and says which policies no case turned on. */
+export function runMatrix(
+  engine: Engine,
+  cases: readonly TestCase[],
+  policyIds: readonly string[],
+): TestResult {
+  const failures: TestFailure[] = [];
+  const decided = new Set<string>();
+  for (const test of cases) {
+    const decision = engine.decide(
+      questionOf({
+        subject: test.principal,
+        action: { name: test.action },
+        resource:
+          test.properties === undefined ? test.resource : { ...test.resource, properties: test.properties },
+        ...(test.context === undefined ? {} : { context: test.context }),
+      }),
+    );
+    for (const { id } of decision.policies) decided.add(id);
+    if (decision.decision !== test.expected) failures.push({ case: test, decision });
+  }
+  return {
+    total: cases.length,
+    passed: cases.length - failures.length,
+    failures,
+    untested: policyIds.filter((id) => !decided.has(id)).sort(),
+  };
+}
