@@ -47,33 +47,58 @@ export const MAX_DRIFT_SHOWN = 100;
 
 const words = text({ min: 0, max: 65_536 });
 
-const findingShape: Reader<Finding> = record({
-  path: text({ max: 65_536 }),
-  pathBase64: optional(text({ max: 65_536 })),
-  kind: oneOf(...FINDING_KINDS),
-  expected: words,
-  actual: words,
-  at: moment,
-});
+/** Reads the release that a verdict or a decision names. */
+export const releaseIdShape: Reader<ReleaseId> = releaseIdReader({ open: false });
 
-/** Reads the release that a verdict, a decision or a report names. */
-export const releaseIdShape: Reader<ReleaseId> = record({
-  name: text({ max: 256 }),
-  version: text({ max: 256 }),
-  sequence: whole(),
-  environment: text({ max: 256 }),
-  commit: text({ max: 256 }),
-  digest,
-});
+/** Reads the release that a report names: see `reportedVerdictShape`. */
+export const reportedReleaseShape: Reader<ReleaseId> = releaseIdReader({ open: true });
 
-/** Reads a verdict that came over a socket or in a report. */
-export const verdictShape: Reader<Verdict> = record({
-  state: oneOf(...STATES),
-  since: moment,
-  release: optional(releaseIdShape),
-  measured: optional(record({ files: whole(), bytes: whole(), seconds: number(0, 1e9) })),
-  drift: list(findingShape, { max: MAX_DRIFT_SHOWN }),
-  driftTotal: whole(),
-  reason: optional(record({ code: text({ max: 256 }), message: words })),
-  assurance: oneOf('hardware', 'cloud', 'software'),
-});
+/** Reads a verdict that came over a socket: both ends are one version, so an unknown field is a fault. */
+export const verdictShape: Reader<Verdict> = verdictReader({ open: false });
+
+/**
+ * Reads a verdict in a report: fields that are not known are ignored, since an agent may be newer than the
+ * collector that reads it. None of them can make a verdict better than its `state`.
+ */
+export const reportedVerdictShape: Reader<Verdict> = verdictReader({ open: true });
+
+function releaseIdReader(options: { open: boolean }): Reader<ReleaseId> {
+  return record(
+    {
+      name: text({ max: 256 }),
+      version: text({ max: 256 }),
+      sequence: whole(),
+      environment: text({ max: 256 }),
+      commit: text({ max: 256 }),
+      digest,
+    },
+    options,
+  );
+}
+
+function verdictReader(options: { open: boolean }): Reader<Verdict> {
+  const finding: Reader<Finding> = record(
+    {
+      path: text({ max: 65_536 }),
+      pathBase64: optional(text({ max: 65_536 })),
+      kind: oneOf(...FINDING_KINDS),
+      expected: words,
+      actual: words,
+      at: moment,
+    },
+    options,
+  );
+  return record(
+    {
+      state: oneOf(...STATES),
+      since: moment,
+      release: optional(releaseIdReader(options)),
+      measured: optional(record({ files: whole(), bytes: whole(), seconds: number(0, 1e9) }, options)),
+      drift: list(finding, { max: MAX_DRIFT_SHOWN }),
+      driftTotal: whole(),
+      reason: optional(record({ code: text({ max: 256 }), message: words }, options)),
+      assurance: oneOf('hardware', 'cloud', 'software'),
+    },
+    options,
+  );
+}

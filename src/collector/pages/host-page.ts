@@ -1,0 +1,219 @@
+import { type VerifiedReport, verifyReport } from '../../attestation/report.ts';
+import type { Words } from '../../attestation/statement.ts';
+import type { HostView } from '../fleet.ts';
+import type { FlagRow, ReportRow } from '../rows.ts';
+import { findingList } from './findings.ts';
+import { whyLine } from './fleet-page.ts';
+import { frame } from './frame.ts';
+import { type Html, html } from './html.ts';
+import { stateBadge } from './marks.ts';
+import { ago, clock, duration } from './times.ts';
+import { count, labelList, releaseLine } from './words.ts';
+
+/** A clock that is this far off is said to be. */
+const CLOCK_TOLERANCE = 5 * 60_000;
+
+/** All that is known of one host. */
+export function hostPage(
+  host: HostView,
+  reports: readonly ReportRow[],
+  flags: readonly FlagRow[],
+  body: Buffer | undefined,
+  now: number,
+): string {
+  const report = body === undefined ? undefined : verifyReport(body);
+  const { drift, driftTotal } = report?.verdict ?? host.summary.verdict;
+  return frame(
+    `${host.name} ${host.state}`,
+    now,
+    html`<div class="who">
+        <h1><bdi>${host.name}</bdi></h1>
+        ${stateBadge(host.state)}
+        <span class="when"
+          >${host.state === 'silent' || host.state === 'gone' ? 'last heard' : 'since'}
+          ${ago(host.since, now)}</span
+        >
+      </div>
+      <p class="meta">${labelList(host.summary.labels)}</p>
+      ${whyLine(host)}${flagNotes(flags, now)}
+      ${
+        drift.length > 0 &&
+        html`<h2>Findings <span class="n">${driftTotal.toLocaleString('en')}</span></h2>
+          <div class="panel">
+            ${findingList(drift, now)}
+            ${
+              driftTotal > drift.length &&
+              html`<p class="soft">
+                ${count(driftTotal - drift.length, 'more finding')} on the host: <code>sealborn status</code>.
+              </p>`
+            }
+          </div>`
+      }
+      <h2>Now</h2>
+      ${nowPanel(host, report, now)}
+      <h2>History</h2>
+      ${historyTable(reports, now)} ${identity(host, report)}`,
+  );
+}
+
+const FLAG_TITLES: { readonly [K in FlagRow['kind']]: string } = {
+  fork: 'Fork: refused',
+  gap: 'Reports missing',
+  key: 'Refused under this name',
+};
+
+function flagNotes(flags: readonly FlagRow[], now: number): Html | false {
+  if (flags.length === 0) return false;
+  const shown = flags.slice(0, 20);
+  return html`<h2>Flags <span class="n">${flags.length}</span></h2>
+    <ul class="notes">
+      ${shown.map(
+        ({ kind, detail, count: n, lastAt }) =>
+          html`<li class="note ${kind === 'fork' && 'e-forked'} ${kind === 'key' && 'e-drifted'}">
+            <b>${FLAG_TITLES[kind]}</b> ${ago(lastAt, now)}${n > 1 && `, ${n} times`}
+            <span class="two">${detail}</span>
+            ${
+              kind === 'key' &&
+              html`<span class="two">
+                It was not proved to be from this host: anyone who reaches the collector can cause this flag.
+              </span>`
+            }
+          </li>`,
+      )}
+    </ul>
+    ${flags.length > shown.length && html`<p class="soft">${flags.length - shown.length} older ones in the JSON.</p>`}`;
+}
+
+function nowPanel(host: HostView, report: VerifiedReport | undefined, now: number): Html {
+  const { summary } = host;
+  const { measured, assurance, state } = summary.verdict;
+  const off = Date.parse(summary.createdAt) - host.lastSeen;
+  const entries: [string, Html | string | false][] = [
+    ['Says', html`${state}, since ${clock(Date.parse(summary.verdict.since), now)}`],
+    ['Last heard', ago(host.lastSeen, now)],
+    ['Release', releaseLine(summary.release)],
+    ['Environment', summary.release?.environment ?? '—'],
+    ['Assurance', assurance],
+    [
+      'Measured',
+      measured === undefined
+        ? '—'
+        : `${count(measured.files, 'file')}, ${megabytes(measured.bytes)} in ${measured.seconds.toFixed(1)} s`,
+    ],
+    ['Last report', host.fresh ? 'made just now, proved by its nonce' : 'not proved to be recent'],
+    ['Reports', `${count(host.last.seq, 'report')}, first heard ${duration(now - host.firstSeen)} ago`],
+    ['Dropped by the host', summary.dropped > 0 && count(summary.dropped, 'report')],
+    [
+      'Clock',
+      host.fresh &&
+        Math.abs(off) > CLOCK_TOLERANCE &&
+        `${duration(Math.abs(off))} ${off > 0 ? 'ahead of' : 'behind'} the collector's`,
+    ],
+    [
+      'Decision log',
+      report?.decisionLog !== undefined &&
+        html`${count(report.decisionLog.seq, 'line')}, head
+          <code>${report.decisionLog.head.slice(0, 16)}</code>`,
+    ],
+    ...factEntries(summary.facts),
+  ];
+  return html`<div class="panel">
+    <dl class="facts">
+      ${entries.map(
+        ([name, value]) =>
+          value !== false &&
+          html`<div>
+            <dt>${name}</dt>
+            <dd><bdi>${value}</bdi></dd>
+          </div>`,
+      )}
+    </dl>
+  </div>`;
+}
+
+function factEntries(facts: Words): [string, string][] {
+  return Object.entries(facts).filter(([name]) => name !== 'hostname');
+}
+
+function megabytes(bytes: number): string {
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+}
+
+type Period = { turn: ReportRow; last: ReportRow; reports: number };
+
+/** Reports with which nothing changed are one line with the one that began it: what changed is what matters. */
+function periodsOf(reports: readonly ReportRow[]): Period[] {
+  const periods: Period[] = [];
+  for (const report of reports.toReversed()) {
+    const period = periods.at(-1);
+    if (period === undefined || report.turn) {
+      // Of the period before, reports may have been removed already: its numbers say how many there were.
+      if (period !== undefined) period.reports = report.seq - report.missed - period.turn.seq;
+      periods.push({ turn: report, last: report, reports: 1 });
+    } else {
+      period.last = report;
+      period.reports = report.seq - period.turn.seq + 1;
+    }
+  }
+  return periods.reverse();
+}
+
+function historyTable(reports: readonly ReportRow[], now: number): Html {
+  const periods = periodsOf(reports);
+  return html`<table>
+    <thead>
+      <tr>
+        <th>Said</th>
+        <th>From</th>
+        <th>To</th>
+        <th>Release</th>
+        <th class="num">Findings</th>
+        <th>Reports</th>
+        <th>Boot</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${periods.map(
+        ({ turn, last, reports }) =>
+          html`<tr>
+            <td>${stateBadge(turn.state)}</td>
+            <td>${ago(turn.receivedAt, now)}</td>
+            <td class="wide">
+              ${reports > 1 && html`<span class="soft">to</span> ${clock(last.receivedAt, now)}`}
+            </td>
+            <td class="wide"><bdi>${turn.release ?? '—'}</bdi></td>
+            <td class="num" data-name="Findings:">${turn.driftTotal.toLocaleString('en')}</td>
+            <td>
+              <a href="/v1/reports/${turn.digest}">${turn.seq}</a
+              >${reports > 1 && `–${turn.seq + reports - 1}`}
+              ${turn.missed > 0 && html`<span class="two">${turn.missed} before it missing</span>`}
+              ${!turn.fresh && html`<span class="two">not proved recent</span>`}
+            </td>
+            <td class="wide" data-name="Boot:"><code class="soft">${turn.bootId.slice(0, 8)}</code></td>
+          </tr>`,
+      )}
+    </tbody>
+  </table>`;
+}
+
+function identity(host: HostView, report: VerifiedReport | undefined): Html {
+  return html`<details id="identity">
+    <summary>Identity and evidence</summary>
+    <p>
+      This host is its key: the SHA-256 of its public key. Name, labels and facts are what it says of itself.
+    </p>
+    <p><code>${host.id}</code></p>
+    ${
+      report !== undefined &&
+      html`<pre>
+${report.host.publicKey
+  .trim()
+  .split('\n')
+  .map((line) => html`${line}<br />`)}</pre>
+        <p>
+          Last report <a href="/v1/reports/${report.digest}"><code>${report.digest}</code></a
+          >, boot <code>${report.bootId}</code>
+        </p>`
+    }
+  </details>`;
+}

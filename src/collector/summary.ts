@@ -1,0 +1,46 @@
+import type { Report, Words } from '../attestation/statement.ts';
+import type { Verdict } from '../attestation/verdict.ts';
+import type { ReleaseId } from '../base/release-id.ts';
+
+/** What the list of hosts shows of a host's last report. Small, whatever the host sent. */
+export type Summary = {
+  labels: Words;
+  facts: Words;
+  bootId: string;
+  createdAt: string;
+  release?: ReleaseId;
+  /** With the first findings alone; `driftTotal` counts all. */
+  verdict: Verdict;
+  /** Reports that the host says it dropped. */
+  dropped: number;
+};
+
+/** Findings that the list shows of a host; its own page has them all. */
+const SHOWN_FINDINGS = 8;
+const SHOWN_CHARACTERS = 400;
+
+/** Cuts a report to what the list of hosts shows of it. */
+export function summarize(report: Report): Summary {
+  const { verdict } = report;
+  const drift = verdict.drift.slice(0, SHOWN_FINDINGS).map((finding) => ({
+    path: cut(finding.path),
+    kind: finding.kind,
+    expected: cut(finding.expected),
+    actual: cut(finding.actual),
+    at: finding.at,
+  }));
+  const reason = verdict.reason && { code: verdict.reason.code, message: cut(verdict.reason.message) };
+  return {
+    labels: report.host.labels,
+    facts: report.host.facts,
+    bootId: report.bootId,
+    createdAt: report.createdAt,
+    ...(report.release === undefined ? {} : { release: report.release }),
+    verdict: { ...verdict, drift, ...(reason === undefined ? {} : { reason }) },
+    dropped: report.spool?.dropped ?? 0,
+  };
+}
+
+function cut(text: string): string {
+  return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS).toWellFormed()}…`;
+}
