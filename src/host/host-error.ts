@@ -9,6 +9,7 @@ export type HostErrorCode =
   | 'not-a-directory'
   | 'file-too-large'
   | 'tree-unreadable'
+  | 'tree-changed'
   | 'absent-path-exists'
   | 'aborted'
   | 'address-invalid'
@@ -16,6 +17,7 @@ export type HostErrorCode =
   | 'unreachable'
   | 'timeout'
   | 'answer-malformed'
+  | 'line-too-long'
   | 'io-failed';
 
 /** What host/ throws when the machine does not do what was asked. */

@@ -1,0 +1,156 @@
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import type { Socket } from 'node:net';
+
+import { listenTcp, listenUnix } from './unix-listen.ts';
+import type { TcpAddress } from './tcp-address.ts';
+
+/** A request, whole and bounded, as a handler sees it. */
+export type PlainRequest = {
+  method: string;
+  /** The path without its query, as sent; never decoded. */
+  path: string;
+  /** Lower-case names; of a header sent twice, what node:http makes of it. */
+  headers: Readonly<Record<string, string | undefined>>;
+  body: Buffer;
+};
+
+export type PlainResponse = {
+  status: number;
+  headers: Readonly<Record<string, string>>;
+  body: string | Buffer;
+};
+
+export type HttpServerOptions = {
+  listen: { path: string; mode: number } | TcpAddress;
+  /** Must not throw; if it does, the client gets a 500 without a word of why. */
+  handle: (request: PlainRequest) => PlainResponse;
+  /** A larger body is answered 413 and the connection closed. */
+  maxBodyBytes: number;
+  maxConnections: number;
+  /** What a client may take to send its headers; a whole request may take twice that. */
+  headersTimeoutMs: number;
+  /** Told of a handler that threw. */
+  onError: (thrown: unknown) => void;
+};
+
+export type HttpServer = {
+  /** The port that was taken, for a TCP server. */
+  port: number | undefined;
+  close: () => Promise<void>;
+};
+
+/** Bytes of request line and headers at most; node:http answers 431 beyond. */
+const MAX_HEADER_BYTES = 16 * 1024;
+/** Header lines at most. */
+const MAX_HEADERS = 64;
+/** How long an idle connection is kept for its client's next request. */
+const KEEP_ALIVE_MS = 30_000;
+
+/**
+ * Serves HTTP/1.1 with a handler that maps a whole request to a whole answer. Headers, body, time and
+ * connections are bounded; a client that sends or reads too slowly is cut off.
+ * @throws HostError where it can't listen
+ */
+export async function serveHttp(options: HttpServerOptions): Promise<HttpServer> {
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: options.headersTimeoutMs,
+    requestTimeout: options.headersTimeoutMs * 2,
+    connectionsCheckingInterval: Math.max(50, Math.min(1000, options.headersTimeoutMs / 4)),
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  });
+  server.maxHeadersCount = MAX_HEADERS;
+  server.maxConnections = options.maxConnections;
+  // Silence in the middle of a request or an answer; a client that does not read its answer ends here.
+  server.setTimeout(options.headersTimeoutMs * 2, (socket) => socket.destroy());
+  server.on('request', (request, response) => receive(request, response, options));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuse(error, socket as Socket));
+  if ('path' in options.listen) await listenUnix(server, options.listen.path, options.listen.mode);
+  else await listenTcp(server, options.listen);
+  // A server that runs has no use for an error of one accept (out of descriptors, say) but to go on.
+  server.on('error', options.onError);
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : undefined,
+    close: () => close(server),
+  };
+}
+
+function receive(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  const tooLarge = (): void => {
+    request.removeAllListeners('data');
+    request.resume();
+    send(request, response, plain(413, `the body is larger than ${options.maxBodyBytes} bytes`), true);
+  };
+  if (Number(request.headers['content-length'] ?? 0) > options.maxBodyBytes) {
+    tooLarge();
+    return;
+  }
+  request.on('data', (piece: Buffer) => {
+    size += piece.length;
+    if (size > options.maxBodyBytes) tooLarge();
+    else pieces.push(piece);
+  });
+  request.on('end', () => {
+    if (response.headersSent) return;
+    send(request, response, answer(request, Buffer.concat(pieces), options), false);
+  });
+  request.on('error', () => response.destroy());
+}
+
+function answer(request: IncomingMessage, body: Buffer, options: HttpServerOptions): PlainResponse {
+  try {
+    return options.handle({
+      method: request.method ?? '',
+      path: (request.url ?? '').split('?', 1)[0] ?? '',
+      headers: request.headers as Record<string, string | undefined>,
+      body,
+    });
+  } catch (thrown) {
+    options.onError(thrown);
+    return plain(500, 'internal error');
+  }
+}
+
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, headers, body }: PlainResponse,
+  closing: boolean,
+): void {
+  response.writeHead(status, {
+    ...headers,
+    'content-length': Buffer.byteLength(body),
+    ...(closing ? { connection: 'close' } : {}),
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+function plain(status: number, words: string): PlainResponse {
+  return { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${words}\n` };
+}
+
+function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+  // The client may never close its side.
+  socket.destroySoon();
+}
+
+async function close(server: Server): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.close(() => resolve());
+  server.closeAllConnections();
+  await promise;
+}

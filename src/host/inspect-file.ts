@@ -1,0 +1,145 @@
+import { parseSha256 } from '../base/digest.ts';
+import { compareEntry, compareMetadata, describeEntry, racedFinding } from '../manifest/compare.ts';
+import { TYPE_FILE, entryAt, pathOf } from '../manifest/packed-tree.ts';
+import { unpackXattrs } from '../manifest/xattr-blob.ts';
+import { hasher, stat, xattrs } from './instruments.ts';
+import type { Inspection } from './inspection.ts';
+import { ENOENT, ENOTDIR, EPERM, O_NOATIME, OPEN_FILE, close, errno, openat } from './linux.ts';
+import { entryOfStat, readEntry } from './read-entry.ts';
+import { STAMP_WORDS } from './stat.ts';
+
+/** How often a file that changes while it is read is read before that is the finding. */
+export const READ_TRIES = 3;
+
+/** Digests of files with several names are kept for one run, so that each inode is read once by a thread. */
+const MAX_LINKED = 65_536;
+
+// A file that is not ours refuses O_NOATIME without CAP_FOWNER; then it is not asked for again.
+let noAccessTime = O_NOATIME;
+
+/**
+ * Checks regular files of one run. For each: open inside the directory, never through a link; compare type and
+ * size, so that nothing else is read and nothing without bound; read and hash; compare the inode's state with
+ * the one before. All by one descriptor: what is compared is what was read, whatever takes the name meanwhile.
+ */
+export class FileInspector {
+  readonly #on: Inspection;
+  readonly #before = new Uint32Array(STAMP_WORDS);
+  readonly #linked = new Map<string, Buffer>();
+  #open = -1;
+
+  constructor(inspection: Inspection) {
+    this.#on = inspection;
+  }
+
+  /** Checks entry `index`, a file, in its open directory. */
+  inspect(directory: number, index: number): void {
+    this.#on.forget(index);
+    for (let tries = 1; tries <= READ_TRIES; tries += 1) {
+      const done = this.#attempt(directory, index);
+      if (this.#open >= 0) close(this.#open);
+      this.#open = -1;
+      if (done) {
+        this.#on.countFile();
+        return;
+      }
+    }
+    const { tree } = this.#on.job;
+    const expected = describeEntry(entryAt(tree, index));
+    this.#on.report(index, [racedFinding(pathOf(tree, index), expected, READ_TRIES, this.#on.run.at)]);
+  }
+
+  /** False where the file changed meanwhile. */
+  #attempt(directory: number, index: number): boolean {
+    const on = this.#on;
+    const { tree } = on.job;
+    this.#open = openFile(directory, on.nameAddress(index));
+    if (this.#open < 0) return this.#cannotOpen(directory, index, errno());
+    const error = stat.of(this.#open);
+    if (error !== 0) return this.#unreadable(index, error);
+    if (stat.type !== TYPE_FILE || stat.size !== tree.size[index]) {
+      on.report(index, compareEntry(entryAt(tree, index), entryOfStat(pathOf(tree, index)), on.run.at));
+      return true;
+    }
+    stat.stamp(this.#before, 0);
+    const digest = this.#digest(stat.size);
+    if (typeof digest === 'number') return digest === 0 ? on.stopped : this.#unreadable(index, digest);
+    const attributes = xattrs.ofDescriptor(this.#open);
+    if (xattrs.error !== 0) return this.#unreadable(index, xattrs.error);
+    if (stat.of(this.#open) !== 0 || !stat.matches(this.#before, 0)) return false;
+    this.#compare(index, digest, attributes);
+    return true;
+  }
+
+  #compare(index: number, digest: Buffer, attributes: Uint8Array): void {
+    const on = this.#on;
+    const { tree } = on.job;
+    if (on.run.mode === 'measure') tree.digest.set(digest, index * 32);
+    const same = sameDigest(tree.digest, index * 32, digest);
+    if (same && on.metadataMatches(index) && on.xattrsMatch(index, attributes)) {
+      on.remember(index);
+      return;
+    }
+    const actual = entryOfStat(pathOf(tree, index));
+    actual.sha256 = parseSha256(digest.toString('hex'));
+    if (attributes.length > 0) actual.xattrs = unpackXattrs(attributes);
+    on.report(index, compareEntry(entryAt(tree, index), actual, on.run.at));
+  }
+
+  /** SHA-256 of the open file; 0 where it changed or the run was stopped; else the errno. */
+  #digest(size: number): Buffer | number {
+    const key = stat.nlink > 1 ? this.#before.join(':') : '';
+    const known = key === '' ? undefined : this.#linked.get(key);
+    if (known !== undefined) {
+      this.#on.countBytes(size);
+      return known;
+    }
+    const outcome = hasher.hash(this.#open, size, this.#on.countBytes);
+    if (outcome === 'failed') return hasher.error;
+    if (outcome !== 'read') return 0;
+    if (key !== '' && this.#linked.size < MAX_LINKED) this.#linked.set(key, hasher.digest);
+    return hasher.digest;
+  }
+
+  #cannotOpen(directory: number, index: number, error: number): boolean {
+    const on = this.#on;
+    const path = pathOf(on.job.tree, index);
+    const actual = readEntry(directory, on.nameAddress(index), on.name(index), path);
+    if (typeof actual === 'number') {
+      if (actual === ENOENT || actual === ENOTDIR) on.reportMissing(index);
+      else on.reportUnreadable(index, error);
+      return true;
+    }
+    const expected = entryAt(on.job.tree, index);
+    if (actual.type !== 'file') {
+      on.report(index, compareEntry(expected, actual, on.run.at));
+      return true;
+    }
+    // It was away and is back: another try.
+    if (error === ENOENT) return false;
+    on.reportUnreadable(
+      index,
+      error,
+      on.run.mode === 'measure' ? [] : compareMetadata(expected, actual, on.run.at),
+    );
+    return true;
+  }
+
+  #unreadable(index: number, error: number): boolean {
+    this.#on.reportUnreadable(index, error);
+    return true;
+  }
+}
+
+function openFile(directory: number, name: number): number {
+  const opened = openat(directory, name, OPEN_FILE | noAccessTime);
+  if (opened >= 0 || noAccessTime === 0 || errno() !== EPERM) return opened;
+  noAccessTime = 0;
+  return openat(directory, name, OPEN_FILE);
+}
+
+function sameDigest(digests: Uint8Array, at: number, digest: Uint8Array): boolean {
+  let difference = 0;
+  for (let i = 0; i < 32; i += 1) difference |= (digests[at + i] ?? 0) ^ (digest[i] ?? 0);
+  return difference === 0;
+}

@@ -1,0 +1,152 @@
+import { compareEntry } from '../manifest/compare.ts';
+import { TYPE_DIR, TYPE_FILE, entryAt } from '../manifest/packed-tree.ts';
+import { packXattrs } from '../manifest/xattr-blob.ts';
+import { DirectoryStack } from './directory-stack.ts';
+import { DirectoryInspector } from './inspect-directory.ts';
+import { FileInspector } from './inspect-file.ts';
+import { Inspection } from './inspection.ts';
+import { stat } from './instruments.ts';
+import { DT_REG, ENOENT, ENOTDIR } from './linux.ts';
+import {
+  CONTROL_NEXT_UNIT,
+  type MeasureAnswer,
+  type MeasureJob,
+  type MeasureRun,
+  PART_NUMBERS,
+} from './measure-job.ts';
+import { readEntry } from './read-entry.ts';
+
+/** Takes units of the job until none is left, and says what was found. `thread` numbers the caller from 0. */
+export function inspectTree(job: MeasureJob, run: MeasureRun, thread: number): MeasureAnswer {
+  const inspection = new Inspection(job, run, thread);
+  const inspector = new TreeInspector(inspection);
+  const units = job.units.length / 2;
+  for (;;) {
+    const unit = Atomics.add(job.control, CONTROL_NEXT_UNIT, 1);
+    if (unit >= units || inspection.stopped) break;
+    inspector.inspect(job.units[unit * 2] ?? 0, job.units[unit * 2 + 1] ?? 0);
+  }
+  inspector.close();
+  return inspection.answer();
+}
+
+/** Walks the tree of the manifest, not what the disk shows: nothing that is not listed is ever descended into. */
+class TreeInspector {
+  readonly #on: Inspection;
+  readonly #stack: DirectoryStack;
+  readonly #directories: DirectoryInspector;
+  readonly #files: FileInspector;
+
+  constructor(inspection: Inspection) {
+    this.#on = inspection;
+    this.#stack = new DirectoryStack(inspection.run.root, inspection.nameAddress);
+    this.#directories = new DirectoryInspector(inspection);
+    this.#files = new FileInspector(inspection);
+  }
+
+  close(): void {
+    this.#stack.clear();
+  }
+
+  /** Inspects parts `[from, to)` of the job. */
+  inspect(from: number, to: number): void {
+    const { parts, tree } = this.#on.job;
+    for (let part = from; part < to && !this.#on.stopped; part += 1) {
+      const at = part * PART_NUMBERS;
+      const directory = parts[at] ?? 0;
+      const failed = this.#enter(directory);
+      if (failed < 0) {
+        this.#part(directory, parts[at + 1] ?? 0, parts[at + 2] ?? 0, parts[at + 3] === 1);
+        continue;
+      }
+      // Nothing below a directory that is not there can be looked at: its own finding stands for all.
+      const end = tree.end[failed] ?? 0;
+      while (part + 1 < to && (parts[(part + 1) * PART_NUMBERS] ?? 0) < end) part += 1;
+    }
+  }
+
+  /** Opens the way to `directory`; -1, or the index of the one on the way that can't be opened. */
+  #enter(directory: number): number {
+    const { tree } = this.#on.job;
+    const stack = this.#stack;
+    while (directory < stack.top || directory >= (tree.end[stack.top] ?? 0)) stack.pop();
+    const way: number[] = [];
+    for (let at = directory; at !== stack.top; at = tree.parent[at] ?? 0) way.push(at);
+    for (const index of way.reverse()) {
+      const error = stack.push(index);
+      if (error === 0) continue;
+      this.#cannotEnter(index, error);
+      return index;
+    }
+    return -1;
+  }
+
+  #cannotEnter(index: number, error: number): void {
+    const on = this.#on;
+    const within = this.#stack.descriptor();
+    const expected = entryAt(on.job.tree, index);
+    const actual =
+      within < 0 ? -within : readEntry(within, on.nameAddress(index), on.name(index), expected.path);
+    if (actual === ENOENT || actual === ENOTDIR) on.reportMissing(index);
+    else if (typeof actual === 'number' || actual.type === 'dir') on.reportUnreadable(index, error);
+    else on.report(index, compareEntry(expected, actual, on.run.at));
+  }
+
+  #part(directory: number, from: number, to: number, lists: boolean): void {
+    const on = this.#on;
+    const { tree } = on.job;
+    const within = this.#stack.descriptor();
+    if (within < 0) return on.reportUnreadable(directory, -within);
+    if (lists) this.#directories.inspect(within, directory);
+    else this.#directories.skip();
+    const first = tree.childAt[directory] ?? 0;
+    for (let at = from; at < to && !on.stopped; at += 1) {
+      const child = tree.childList[at] ?? 0;
+      if (tree.type[child] === TYPE_DIR) continue;
+      // What the listing just called a regular file may be opened at once; of anything else the inode is
+      // asked first, so that no device or socket is opened.
+      if (
+        on.run.mode !== 'sweep' &&
+        tree.type[child] === TYPE_FILE &&
+        this.#directories.typeAt(at - first) === DT_REG
+      ) {
+        this.#files.inspect(within, child);
+      } else {
+        this.#byInode(within, child);
+      }
+    }
+  }
+
+  #byInode(within: number, index: number): void {
+    const on = this.#on;
+    const { tree } = on.job;
+    const error = stat.at(within, on.nameAddress(index));
+    if (error === ENOENT || error === ENOTDIR) return on.reportMissing(index);
+    if (error !== 0) return on.reportUnreadable(index, error);
+    if (on.run.mode === 'sweep' && on.isUnchanged(index)) return;
+    if (tree.type[index] === TYPE_FILE && stat.type === TYPE_FILE) return this.#files.inspect(within, index);
+    this.#unopened(within, index);
+  }
+
+  /** Compares what is never opened: links, devices, FIFOs, sockets, and whatever took the place of another. */
+  #unopened(within: number, index: number): void {
+    const on = this.#on;
+    const { tree } = on.job;
+    on.forget(index);
+    const expected = entryAt(tree, index);
+    const actual = readEntry(within, on.nameAddress(index), on.name(index), expected.path);
+    if (typeof actual === 'number') {
+      if (actual === ENOENT || actual === ENOTDIR) on.reportMissing(index);
+      else on.reportUnreadable(index, actual);
+      return;
+    }
+    if (on.run.mode === 'measure') on.xattrsMatch(index, packXattrs(actual.xattrs ?? new Map()));
+    const findings = compareEntry(
+      expected,
+      on.run.mode === 'measure' ? { ...actual, xattrs: new Map() } : actual,
+      on.run.at,
+    );
+    if (findings.length > 0) on.report(index, findings);
+    else on.remember(index);
+  }
+}

@@ -1,0 +1,122 @@
+import type { Finding } from '../base/finding.ts';
+import { missingFinding, unreadableFinding } from '../manifest/compare.ts';
+import { TYPE_DIR, entryAt, nameOf, pathOf, xattrBytesOf } from '../manifest/packed-tree.ts';
+import { FindingList } from './finding-list.ts';
+import { stat } from './instruments.ts';
+import { addressOf, errnoName } from './linux.ts';
+import {
+  CONTROL_STOP,
+  type MeasureAnswer,
+  type MeasureJob,
+  type MeasureRun,
+  SCOPE_OPTIONAL,
+} from './measure-job.ts';
+import { STAMP_WORDS } from './stat.ts';
+
+/**
+ * A file that changed this recently is read again in the next sweep whatever its times say then: two writes in
+ * one tick of the kernel's clock leave the same change time, and writes through a memory map change it only
+ * when the kernel next writes the page back (30 s and a 5 s scan: vm.dirty_expire_centisecs).
+ */
+const SETTLE_SECONDS = 40;
+
+/** One run as one thread sees it: what to compare against, and what was found. */
+export class Inspection {
+  readonly job: MeasureJob;
+  readonly run: MeasureRun;
+  readonly findings: FindingList = new FindingList();
+  readonly xattrs: MeasureAnswer['xattrs'] = [];
+  readonly #counters: number;
+  readonly #names: number;
+
+  constructor(job: MeasureJob, run: MeasureRun, thread: number) {
+    this.job = job;
+    this.run = run;
+    this.#counters = thread * 2;
+    this.#names = addressOf(job.tree.names);
+  }
+
+  /** Where the entry's NUL-terminated name stands in memory. */
+  readonly nameAddress = (index: number): number => this.#names + (this.job.tree.nameAt[index] ?? 0);
+
+  get stopped(): boolean {
+    return Atomics.load(this.job.control, CONTROL_STOP) !== 0;
+  }
+
+  /** Counts bytes read; says whether to go on. */
+  readonly countBytes = (bytes: number): boolean => {
+    const at = this.#counters + 1;
+    this.job.counters[at] = (this.job.counters[at] ?? 0) + bytes;
+    return !this.stopped;
+  };
+
+  countFile(): void {
+    this.job.counters[this.#counters] = (this.job.counters[this.#counters] ?? 0) + 1;
+  }
+
+  /** Takes findings about an entry, unless this run has some about it: two threads can meet one directory. */
+  report(index: number, findings: readonly Finding[]): void {
+    if (findings.length === 0) return;
+    if (Atomics.exchange(this.job.claimed, index, 1) !== 0) return;
+    const path = pathOf(this.job.tree, index);
+    for (const finding of findings) this.findings.add(path, finding);
+  }
+
+  reportMissing(index: number): void {
+    const { tree, scope } = this.job;
+    if (((scope[index] ?? 0) & SCOPE_OPTIONAL) !== 0) return;
+    const below = tree.type[index] === TYPE_DIR ? (tree.end[index] ?? 0) - index - 1 : 0;
+    this.report(index, [missingFinding(entryAt(tree, index), below, this.run.at)]);
+  }
+
+  reportUnreadable(index: number, error: number, more: readonly Finding[] = []): void {
+    const expected = entryAt(this.job.tree, index);
+    this.report(index, [unreadableFinding(expected, errnoName(error), this.run.at), ...more]);
+  }
+
+  /** Whether mode, owner and link count in `stat` are the entry's. */
+  metadataMatches(index: number): boolean {
+    const { tree } = this.job;
+    return (
+      stat.mode === tree.mode[index] &&
+      stat.uid === tree.uid[index] &&
+      stat.gid === tree.gid[index] &&
+      (stat.nlink === tree.nlink[index] || tree.type[index] === TYPE_DIR)
+    );
+  }
+
+  /** Whether packed attributes are the entry's; in mode `measure` they become so. */
+  xattrsMatch(index: number, bytes: Uint8Array): boolean {
+    if (this.run.mode === 'measure') {
+      if (bytes.length > 0) this.xattrs.push({ index, bytes });
+      return true;
+    }
+    const { tree } = this.job;
+    if (bytes.length === 0 && tree.extraAt[index] === 0) return true;
+    return Buffer.compare(bytes, xattrBytesOf(tree, index)) === 0;
+  }
+
+  /** Whether the entry is in the very state, as `stat` shows it, in which it was last seen good. */
+  isUnchanged(index: number): boolean {
+    return this.job.good[index] === 1 && stat.matches(this.job.stamps, index * STAMP_WORDS);
+  }
+
+  /** Remembers that the entry is good in the state that `stat` shows. */
+  remember(index: number): void {
+    stat.stamp(this.job.stamps, index * STAMP_WORDS);
+    this.job.good[index] = Math.abs(this.run.seconds - stat.changedAt) > SETTLE_SECONDS ? 1 : 0;
+  }
+
+  forget(index: number): void {
+    this.job.good[index] = 0;
+  }
+
+  /** The entry's name as text, one code unit a byte. */
+  name(index: number): string {
+    return nameOf(this.job.tree, index);
+  }
+
+  answer(): MeasureAnswer {
+    return { findings: this.findings.first(), total: this.findings.total, xattrs: this.xattrs };
+  }
+}

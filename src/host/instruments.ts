@@ -1,0 +1,23 @@
+import { ContentHasher } from './content-hasher.ts';
+import { DirectoryLister } from './list-directory.ts';
+import { Pinned } from './linux.ts';
+import { Stat } from './stat.ts';
+import { XattrReader } from './xattrs.ts';
+
+/**
+ * One set for each thread, used again for every file: the memory that system calls write to is allocated once
+ * and never freed. What they hold is good until the next await.
+ */
+export const stat: Stat = new Stat();
+export const xattrs: XattrReader = new XattrReader();
+export const lister: DirectoryLister = new DirectoryLister();
+export const hasher: ContentHasher = new ContentHasher();
+
+const scratchName = new Pinned(256);
+
+/** Writes a name (raw bytes, one code unit each) with its NUL where system calls can take it. */
+export function nameAddress(name: string): number {
+  const end = scratchName.bytes.write(name, 0, 255, 'latin1');
+  scratchName.bytes[end] = 0;
+  return scratchName.address;
+}

@@ -1,0 +1,99 @@
+import { constants } from 'node:fs';
+import { constants as osConstants } from 'node:os';
+
+import koffi from 'koffi';
+
+/**
+ * The system calls that measuring needs and Node's fs does not give: relative to a directory's descriptor,
+ * names as raw bytes, extended attributes. Addresses are numbers: a name inside a directory listing or the
+ * packed manifest is passed where it stands, so a check of 100,000 files copies no name and makes no string.
+ * Whoever passes an address keeps the memory alive; `Pinned` does.
+ */
+const libc = koffi.load(null);
+
+type Call = (...args: number[]) => number;
+
+const bind = (prototype: string): Call => libc.func(prototype) as Call;
+
+/** openat(2) without a mode: nothing here creates a file. */
+export const openat: Call = bind('int openat(int, uintptr_t, int)');
+export const close: Call = bind('int close(int)');
+/** statx(2); the last argument is the address of 256 bytes, read through `Stat`. */
+export const statx: Call = bind('int statx(int, uintptr_t, int, uint, uintptr_t)');
+export const getdents64: Call = bind('intptr_t getdents64(int, uintptr_t, size_t)');
+/** lseek(2); a directory is listed again from its start. */
+export const lseek: Call = bind('int64 lseek(int, int64, int)');
+export const pread: Call = bind('intptr_t pread(int, uintptr_t, size_t, int64)');
+export const readlinkat: Call = bind('intptr_t readlinkat(int, uintptr_t, uintptr_t, size_t)');
+export const flistxattr: Call = bind('intptr_t flistxattr(int, uintptr_t, size_t)');
+export const fgetxattr: Call = bind('intptr_t fgetxattr(int, uintptr_t, uintptr_t, size_t)');
+export const llistxattr: Call = bind('intptr_t llistxattr(uintptr_t, uintptr_t, size_t)');
+export const lgetxattr: Call = bind('intptr_t lgetxattr(uintptr_t, uintptr_t, uintptr_t, size_t)');
+
+/** The error number of the call just made; read it before anything else. */
+export const errno = (): number => koffi.errno();
+
+const { errno: E } = osConstants;
+export const ENOENT: number = E.ENOENT;
+export const ENOTDIR: number = E.ENOTDIR;
+export const ELOOP: number = E.ELOOP;
+export const ENXIO: number = E.ENXIO;
+export const EPERM: number = E.EPERM;
+export const EINTR: number = E.EINTR;
+export const ENODATA: number = E.ENODATA;
+export const ERANGE: number = E.ERANGE;
+export const EOPNOTSUPP: number = E.EOPNOTSUPP;
+
+const NAMES = new Map<number, string>(Object.entries(E).map(([name, number]) => [number, name]));
+
+/** `EACCES` for 13. */
+export function errnoName(number: number): string {
+  return NAMES.get(number) ?? `errno ${number}`;
+}
+
+// Not in Node's constants: fcntl.h gives it the same value on every architecture.
+const O_CLOEXEC = 0o2000000;
+
+/** A directory to list: never a link's target. */
+export const OPEN_DIRECTORY: number =
+  constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | O_CLOEXEC;
+
+/** A file to read: never a link's target, and a FIFO that took its place does not block. */
+export const OPEN_FILE: number =
+  constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY | O_CLOEXEC;
+
+/** Leaves the access time alone; allowed to the owner and with CAP_FOWNER. */
+export const O_NOATIME: number = constants.O_NOATIME;
+
+/** For the root, given as a path: the working directory as the place to start from (fcntl.h). */
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_EMPTY_PATH = 0x1000;
+
+/** Types in a directory listing (dirent.h). */
+export const DT_UNKNOWN = 0;
+export const DT_DIR = 4;
+export const DT_REG = 8;
+
+// Held here for good: nothing may free memory whose address a system call was given.
+const pinned: Uint8Array[] = [];
+
+/** Memory that system calls write to, for the life of the thread. */
+export class Pinned {
+  readonly bytes: Buffer;
+  readonly address: number;
+
+  constructor(length: number) {
+    this.bytes = Buffer.from(new ArrayBuffer(length));
+    this.address = addressOf(this.bytes);
+    pinned.push(this.bytes);
+  }
+}
+
+/** The address of bytes that the caller keeps alive; shared memory has the same address in every thread. */
+export function addressOf(bytes: Uint8Array): number {
+  return Number(koffi.address(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)));
+}
+
+/** An empty name: with `AT_EMPTY_PATH`, the descriptor itself. */
+export const EMPTY_NAME: number = new Pinned(1).address;

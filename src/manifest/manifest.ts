@@ -1,0 +1,45 @@
+import type { BytePath } from '../base/byte-path.ts';
+import type { Entry } from './entry.ts';
+import { type PackedTree, TYPE_FILE, entryAt, findPath } from './packed-tree.ts';
+
+declare const manifestBrand: unique symbol;
+
+/** What an image must hold, checked line by line. Made only by `parseManifest`; in memory as `PackedTree`. */
+export type Manifest = Iterable<Entry> & {
+  readonly [manifestBrand]: true;
+  /** All entries, the root included. */
+  readonly size: number;
+  /** Regular files among them; never 0. */
+  readonly files: number;
+  /** Bytes of all regular files together, hard links counted by name. */
+  readonly bytes: number;
+  /** The entries in columns, for whoever compares all of them. */
+  readonly tree: PackedTree;
+  /** The entry at `path`, or undefined. */
+  get(path: BytePath): Entry | undefined;
+};
+
+/** For `parseManifest` alone, which has checked what the tree holds. */
+export function sealManifest(tree: PackedTree): Manifest {
+  let files = 0;
+  let bytes = 0;
+  for (let i = 0; i < tree.count; i += 1) {
+    if (tree.type[i] !== TYPE_FILE) continue;
+    files += 1;
+    bytes += tree.size[i] ?? 0;
+  }
+  const manifest = {
+    size: tree.count,
+    files,
+    bytes,
+    tree,
+    get: (path: BytePath): Entry | undefined => {
+      const index = findPath(tree, path);
+      return index < 0 ? undefined : entryAt(tree, index);
+    },
+    *[Symbol.iterator](): Generator<Entry> {
+      for (let i = 0; i < tree.count; i += 1) yield entryAt(tree, i);
+    },
+  };
+  return manifest as unknown as Manifest;
+}
