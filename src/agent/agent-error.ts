@@ -1,0 +1,16 @@
+import { CodedError } from '../base/errors.ts';
+
+/** Why a half of the agent does not start, or why it stops believing something. */
+export type AgentErrorCode =
+  | 'settings-invalid'
+  | 'environment-unsafe'
+  | 'state-illegal'
+  | 'channel-malformed'
+  | 'host-key-invalid'
+  | 'chain-invalid'
+  | 'half-died';
+
+/** What agent/ throws. */
+export class AgentError extends CodedError<AgentErrorCode> {
+  override readonly name = 'AgentError';
+}

@@ -1,0 +1,206 @@
+import { buildReport, signReport } from '../attestation/report.ts';
+import type { Words } from '../attestation/statement.ts';
+import type { Verdict } from '../attestation/verdict.ts';
+import type { PrivateKey } from '../base/ed25519.ts';
+import { messageOf } from '../base/errors.ts';
+import { readBootId } from '../host/boot-id.ts';
+import { readFileBounded } from '../host/files.ts';
+import { readHostFacts } from '../host/host-facts.ts';
+import { createHttpClient } from '../host/http-client.ts';
+import type { Log } from '../host/log.ts';
+import { createBackoff } from './backoff.ts';
+import { loadHostKey } from './host-key.ts';
+import type { ReportCounts } from './metrics.ts';
+import { type ReportKind, type ReportQueue, openReportQueue } from './report-queue.ts';
+import { MAX_ANSWER_BYTES, sendReport } from './report-sender.ts';
+import type { CollectorSettings } from './settings.ts';
+
+export type ReporterOptions = {
+  collector: CollectorSettings;
+  stateDirectory: string;
+  labels: Words;
+  log: Log;
+  now: () => Date;
+  /** The verdict that stands. */
+  verdict: () => Verdict;
+  /** The first and the longest wait between two attempts; jitter may shorten each. */
+  retryMs?: { first: number; most: number };
+};
+
+export type Reporter = {
+  /** Says that the verdict changed. */
+  changed: (kind: 'change' | 'interval') => void;
+  counts: () => ReportCounts;
+  /** Stops sending; what waits stays on disk for the next start. */
+  close: () => Promise<void>;
+};
+
+/** For one exchange with the collector, from connecting to the last byte. */
+const SEND_TIMEOUT_MS = 20_000;
+/** The longest interval that a collector may ask for. */
+const MAX_INTERVAL_SECONDS = 3600;
+/** After this a report that could not be written to disk is made anew. */
+const REMAKE_MS = 5000;
+const RETRY_MS = { first: 1000, most: 60_000 };
+/** PEM of a certificate authority, or a few. */
+const MAX_CA_BYTES = 1024 * 1024;
+
+/**
+ * Makes signed reports at start, at every change and at intervals, keeps each on disk, and delivers them in
+ * order. The collector, slow, wrong or away, has no way to change anything here but when the next report is
+ * made.
+ * @throws AgentError, BaseError, HostError where the host's key or queue can't be used
+ */
+export async function startReporter(options: ReporterOptions): Promise<Reporter> {
+  const { collector, log, stateDirectory } = options;
+  const key = await loadHostKey(stateDirectory);
+  const queue = await openReportQueue(stateDirectory, key.publicKey.id);
+  const ca = collector.ca === undefined ? undefined : await readAuthorities(collector.ca);
+  const client = createHttpClient({ ca, timeoutMs: SEND_TIMEOUT_MS, maxAnswerBytes: MAX_ANSWER_BYTES });
+  const fields = {
+    host: { labels: options.labels, facts: await readHostFacts() },
+    bootId: await readBootId(),
+  };
+  const counts = { sent: 0, failed: 0, refused: 0 };
+  const stop = new AbortController();
+  const backoff = createBackoff(options.retryMs ?? RETRY_MS, stop.signal);
+  const timers = new Set<NodeJS.Timeout>();
+  let nonce: string | null = null;
+  let intervalSeconds = collector.intervalSeconds;
+  let making: Promise<void> = Promise.resolve();
+  let wake = Promise.withResolvers<void>();
+
+  const later = (ms: number, run: () => void): void => {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      run();
+    }, ms);
+    timers.add(timer);
+  };
+  // One after another: a report names the digest of the one before.
+  const make = (kind: ReportKind): void => {
+    const verdict = options.verdict();
+    making = making.then(async () => {
+      if (stop.signal.aborted) return;
+      try {
+        await addReport(queue, key, kind, {
+          ...fields,
+          nonce,
+          createdAt: options.now().toISOString(),
+          verdict,
+        });
+        wake.resolve();
+      } catch (thrown) {
+        log.error({ code: 'report-failed' }, `a report could not be made or kept: ${messageOf(thrown)}`);
+        if (kind !== 'interval') later(REMAKE_MS, () => make(kind));
+      }
+    });
+  };
+  const tick = (): void => {
+    // Up to a tenth early or late, so that machines started together do not report together for ever.
+    later(intervalSeconds * 1000 * (0.9 + Math.random() * 0.2), () => {
+      make('interval');
+      tick();
+    });
+  };
+
+  const deliver = async (): Promise<void> => {
+    await backoff.pause(Math.random() * collector.splaySeconds * 1000);
+    while (!stop.signal.aborted) {
+      wake = Promise.withResolvers<void>();
+      const next = await queue.next();
+      if (next === undefined) {
+        await wake.promise;
+        continue;
+      }
+      const { report, body } = next;
+      const outcome = await sendReport(client, collector.url, report, body, stop.signal);
+      if (stop.signal.aborted) return;
+      switch (outcome.kind) {
+        case 'delivered':
+          await queue.delivered(report);
+          counts.sent += 1;
+          ({ nonce } = outcome);
+          intervalSeconds = Math.min(Math.max(outcome.nextReportSeconds, 1), MAX_INTERVAL_SECONDS);
+          if (backoff.failures() > 0)
+            log.info(
+              { code: 'collector-reached', waiting: queue.waiting() },
+              'the collector takes reports again',
+            );
+          backoff.reset();
+          break;
+        case 'refused':
+          await queue.refused(report);
+          counts.refused += 1;
+          backoff.reset();
+          log.error(
+            { code: 'report-refused', reason: outcome.code, seq: report.seq },
+            `the collector refused a report: ${outcome.message}`,
+          );
+          break;
+        case 'failed':
+          counts.failed += 1;
+          if (backoff.failures() === 0)
+            log.warn(
+              { code: 'collector-unreachable', waiting: queue.waiting() },
+              `reports wait on disk: ${outcome.message}`,
+            );
+          await backoff.wait(outcome.retryAfterMs);
+          break;
+      }
+    }
+  };
+  const delivering = (async () => {
+    while (!stop.signal.aborted) {
+      try {
+        await deliver();
+      } catch (thrown) {
+        log.error({ code: 'spool-failed' }, `the report spool: ${messageOf(thrown)}`);
+        await backoff.wait(undefined);
+      }
+    }
+  })();
+
+  make('start');
+  tick();
+  return {
+    changed: make,
+    counts: () => ({ ...counts, dropped: queue.dropped(), spooled: queue.waiting() }),
+    close: async () => {
+      stop.abort();
+      wake.resolve();
+      for (const timer of timers) clearTimeout(timer);
+      await Promise.all([making, delivering]);
+      await client.close();
+    },
+  };
+}
+
+type Fields = Pick<Parameters<typeof buildReport>[0], 'host' | 'bootId' | 'nonce' | 'createdAt' | 'verdict'>;
+
+async function addReport(
+  queue: ReportQueue,
+  key: PrivateKey,
+  kind: ReportKind,
+  fields: Fields,
+): Promise<void> {
+  const last = queue.last();
+  const seq = (last?.seq ?? 0) + 1;
+  const { release } = fields.verdict;
+  const dropped = queue.dropped();
+  const statement = buildReport(
+    {
+      ...fields,
+      seq,
+      previous: last?.digest ?? null,
+      ...(release === undefined ? {} : { release }),
+      ...(dropped === 0 ? {} : { spool: { dropped } }),
+    },
+    key.publicKey,
+  );
+  await queue.add(kind, seq, signReport(statement, key));
+}
+
+async function readAuthorities(path: string): Promise<string> {
+  return (await readFileBounded(path, MAX_CA_BYTES, { follow: true })).toString('latin1');
+}

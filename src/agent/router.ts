@@ -1,0 +1,57 @@
+import type { PlainRequest, PlainResponse } from '../host/http-server.ts';
+
+/** What answers one method at one path. */
+export type Handler = (request: PlainRequest) => PlainResponse;
+
+/** Handlers by exact path, then by method. HEAD is answered as GET. */
+export type Routes = Readonly<Record<string, Readonly<Partial<Record<'GET' | 'POST', Handler>>>>>;
+
+/** Characters of an X-Request-ID that is echoed; AuthZEN 1.0 names the header, not its length. */
+const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+
+/**
+ * One handler for a set of routes: 404 for an unknown path, 405 with `Allow` for a known one, and on every
+ * answer the headers that keep it from being cached, sniffed, or lost from its request (X-Request-ID is
+ * echoed where it is short and plain).
+ */
+export function createRouter(routes: Routes): Handler {
+  const table = new Map(Object.entries(routes));
+  return (request) => {
+    const answer = route(table.get(request.path), request);
+    const requestId = request.headers['x-request-id'];
+    return {
+      ...answer,
+      headers: {
+        'cache-control': 'no-store',
+        'x-content-type-options': 'nosniff',
+        ...answer.headers,
+        ...(requestId !== undefined && REQUEST_ID.test(requestId) ? { 'x-request-id': requestId } : {}),
+      },
+    };
+  };
+}
+
+function route(methods: Routes[string] | undefined, request: PlainRequest): PlainResponse {
+  if (methods === undefined) return errorAnswer(404, 'there is nothing at this path');
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  const handler = method === 'GET' || method === 'POST' ? methods[method] : undefined;
+  if (handler !== undefined) return handler(request);
+  const allowed = Object.keys(methods).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]));
+  const refusal = errorAnswer(405, `this path takes ${allowed.join(', ')}`);
+  return { ...refusal, headers: { ...refusal.headers, allow: allowed.join(', ') } };
+}
+
+/** A JSON answer. */
+export function jsonAnswer(status: number, value: unknown): PlainResponse {
+  return { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(value) };
+}
+
+/** A plain answer of one short line. */
+export function textAnswer(status: number, line: string): PlainResponse {
+  return { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: `${line}\n` };
+}
+
+/** An error as `{"error": "…"}`. */
+export function errorAnswer(status: number, message: string): PlainResponse {
+  return jsonAnswer(status, { error: message });
+}

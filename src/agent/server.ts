@@ -1,0 +1,196 @@
+import { join } from 'node:path';
+
+import type { Verdict } from '../attestation/verdict.ts';
+import { messageOf } from '../base/errors.ts';
+import { makeDirectory } from '../host/files.ts';
+import { type HttpServer, serveHttp } from '../host/http-server.ts';
+import { loadRelease } from '../host/load-release.ts';
+import type { Log } from '../host/log.ts';
+import type { ServiceNotifier } from '../host/service-notifier.ts';
+import { readTrustPin } from '../host/trust-pin.ts';
+import { type Engine, createEngine } from '../policy/engine.ts';
+import { MAX_BODY_BYTES, createDecideApp } from './decide-app.ts';
+import { createHealthApp } from './health-app.ts';
+import { createMetrics } from './metrics.ts';
+import { reasonOf } from './reason.ts';
+import { type Reporter, startReporter } from './reporter.ts';
+import type { Handler } from './router.ts';
+import type { AgentSettings } from './settings.ts';
+import { type OwnRelease, judge } from './standing.ts';
+import { type VerdictView, followVerdict } from './verdict-follower.ts';
+import { verdictSocketPath } from './verdict-publisher.ts';
+
+/** What the serving half is given from outside. */
+export type ServerDependencies = {
+  log: Log;
+  notify: ServiceNotifier;
+  now: () => Date;
+  /** Where the pin of trust.yaml is looked for besides the kernel command line. */
+  environment: NodeJS.ProcessEnv;
+  /** Silence of the measuring half that ends trust; tests shorten it. */
+  silenceMs?: number;
+};
+
+export type AgentServer = {
+  /** What the serving half goes by at this moment. */
+  verdict: () => Verdict;
+  decideSocket: string;
+  /** The TCP port of health. */
+  healthPort: number;
+  close: () => Promise<void>;
+};
+
+/** The socket for decisions and status. */
+export function decideSocketPath(runDirectory: string): string {
+  return join(runDirectory, 'decide.sock');
+}
+
+/** Clients on the machine at one time, each with at most one request being read. */
+const MAX_CLIENTS = 512;
+/** Probes of load balancers and Prometheus at one time. */
+const MAX_PROBES = 128;
+const HEADERS_TIMEOUT_MS = 5000;
+
+/**
+ * Starts the serving half: it verifies the release for itself, believes a verdict only as long as the
+ * measuring half is heard and holds the same release, and serves decisions, status, health and reports. A
+ * release that it can't verify does not keep it from starting: it stays up, unhealthy, to say why.
+ * @throws HostError where decide.sock or the health port can't be had
+ */
+export async function startServer(settings: AgentSettings, deps: ServerDependencies): Promise<AgentServer> {
+  const { log, now, notify } = deps;
+  await makeDirectory(settings.runDirectory, 0o755);
+  const metrics = createMetrics(now());
+  const { own, engine } = await loadOwnRelease(settings, deps);
+  await using starting = new AsyncDisposableStack();
+
+  let reporter: Reporter | undefined;
+  const standing = createStanding(own, deps, (verdict, kind) => {
+    notify(`STATUS=${verdict.state}`);
+    reporter?.changed(kind);
+  });
+  const follower = followVerdict({
+    path: verdictSocketPath(settings.runDirectory),
+    onChange: standing.see,
+    ...(deps.silenceMs === undefined ? {} : { silenceMs: deps.silenceMs }),
+  });
+  starting.defer(() => follower.close());
+  const verdict = (): Verdict => standing.see(follower.view());
+
+  const decideSocket = decideSocketPath(settings.runDirectory);
+  const decide = await serve(
+    { path: decideSocket, mode: 0o660 },
+    createDecideApp({ verdict, engine, metrics }),
+    { maxBodyBytes: MAX_BODY_BYTES, maxConnections: MAX_CLIENTS },
+    log,
+  );
+  starting.defer(() => decide.close());
+  const health = await serve(
+    settings.health.listen,
+    createHealthApp({
+      verdict,
+      metrics: () =>
+        metrics.format({
+          verdict: verdict(),
+          silenceMs: follower.silenceMs(),
+          reports: reporter?.counts(),
+        }),
+    }),
+    { maxBodyBytes: 0, maxConnections: MAX_PROBES },
+    log,
+  );
+  starting.defer(() => health.close());
+  reporter = await startReports(settings, deps, verdict);
+  if (reporter !== undefined) starting.defer(() => reporter?.close());
+
+  const running = starting.move();
+  log.info(
+    { code: 'serving', decideSocket, healthPort: health.port, collector: settings.collector?.url.origin },
+    'serving decisions, status and health',
+  );
+  notify('READY=1');
+  return {
+    verdict,
+    decideSocket,
+    healthPort: health.port ?? settings.health.listen.port,
+    close: () => running.disposeAsync(),
+  };
+}
+
+async function loadOwnRelease(
+  settings: AgentSettings,
+  { environment, log }: ServerDependencies,
+): Promise<{ own: OwnRelease; engine: Engine | undefined }> {
+  try {
+    const pin = await readTrustPin(environment);
+    const { verified, policy } = await loadRelease({ ...settings, ...(pin === undefined ? {} : { pin }) });
+    return { own: { ok: true, release: verified.release }, engine: createEngine(policy) };
+  } catch (thrown) {
+    const reason = reasonOf(thrown);
+    log.error({ code: 'release-refused', reason }, `no decision will be permitted: ${reason.message}`);
+    return { own: { ok: false, reason }, engine: undefined };
+  }
+}
+
+type Standing = { see: (view: VerdictView) => Verdict };
+
+/** Judges each new view of the verdict once, and tells of what changed by it. */
+function createStanding(
+  own: OwnRelease,
+  { log, now }: ServerDependencies,
+  tell: (verdict: Verdict, kind: 'change' | 'interval') => void,
+): Standing {
+  let seen: VerdictView | undefined;
+  let current: Verdict | undefined;
+  return {
+    see: (view) => {
+      if (current !== undefined && seen === view) return current;
+      const before = current;
+      seen = view;
+      current = judge(own, view, now().toISOString());
+      const { state, reason, release, driftTotal } = current;
+      if (before?.state !== state || before.release?.digest !== release?.digest) {
+        log[state === 'drifted' || state === 'refused' ? 'error' : 'info'](
+          { code: 'standing', state, reason, driftTotal },
+          state === 'trusted' ? 'trusted: decisions are served' : `${state}: every decision is a deny`,
+        );
+        tell(current, 'change');
+      } else if (before.reason?.code !== reason?.code || before.driftTotal !== driftTotal) {
+        tell(current, 'interval');
+      }
+      return current;
+    },
+  };
+}
+
+async function serve(
+  listen: { path: string; mode: number } | { host: string; port: number },
+  handle: Handler,
+  bounds: { maxBodyBytes: number; maxConnections: number },
+  log: Log,
+): Promise<HttpServer> {
+  return serveHttp({
+    listen,
+    handle,
+    ...bounds,
+    headersTimeoutMs: HEADERS_TIMEOUT_MS,
+    onError: (thrown) => log.error({ code: 'internal' }, `a request failed: ${messageOf(thrown)}`),
+  });
+}
+
+/** Attestation is no condition of serving: where it can't start, the log says so and the rest goes on. */
+async function startReports(
+  settings: AgentSettings,
+  { log, now }: ServerDependencies,
+  verdict: () => Verdict,
+): Promise<Reporter | undefined> {
+  const { collector, stateDirectory, labels } = settings;
+  if (collector === undefined) return undefined;
+  try {
+    return await startReporter({ collector, stateDirectory, labels, log, now, verdict });
+  } catch (thrown) {
+    const reason = reasonOf(thrown);
+    log.error({ code: 'reports-off', reason }, `no report will be sent: ${reason.message}`);
+    return undefined;
+  }
+}

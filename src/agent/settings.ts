@@ -1,0 +1,138 @@
+import { isAbsolute, normalize } from 'node:path';
+
+import { type Words, wordsShape } from '../attestation/statement.ts';
+import { DEFAULT_BUNDLE_DIRECTORY } from '../base/measure-rules.ts';
+import { BaseError } from '../base/errors.ts';
+import { type Reader, mapped, number, optional, record, text, whole } from '../base/shape.ts';
+import { readYaml } from '../base/yaml.ts';
+import { readFileBounded } from '../host/files.ts';
+import { type TcpAddress, parseTcpAddress } from '../host/tcp-address.ts';
+import { AgentError } from './agent-error.ts';
+
+/** Where reports go, and how often. */
+export type CollectorSettings = {
+  /** `https://…` or `http://…`; reports go to `<url>/v1/reports/<digest>`. */
+  url: URL;
+  intervalSeconds: number;
+  /** The first report of a process waits a random time up to this, so that a fleet does not start as one. */
+  splaySeconds: number;
+  /** A PEM file with the authorities that the collector's certificate is checked against, instead of Node's. */
+  ca: string | undefined;
+};
+
+/** The agent's settings (`/etc/sealborn/agent.yaml`; packaging/agent.yaml explains each). None skips a check. */
+export type AgentSettings = {
+  root: string;
+  bundle: string;
+  trust: string;
+  runDirectory: string;
+  stateDirectory: string;
+  sweepSeconds: number;
+  /** Threads that hash; the checker chooses where it is undefined. */
+  workers: number | undefined;
+  health: { listen: TcpAddress };
+  collector: CollectorSettings | undefined;
+  /** What the operator calls this host in reports. */
+  labels: Words;
+};
+
+/** Bytes of agent.yaml at most. */
+const MAX_SETTINGS_BYTES = 65_536;
+
+const path: Reader<string> = mapped(
+  text({ max: 4095, pattern: /^\/[^\u0000]*$/, is: 'an absolute path' }),
+  (value) => {
+    if (!isAbsolute(value) || (normalize(value) !== value && normalize(value) !== `${value}/`)) {
+      throw new Error('must be a normalised path: no "//", "." or ".."');
+    }
+    return value.length > 1 ? value.replace(/\/$/, '') : value;
+  },
+);
+
+const collectorUrl: Reader<URL> = mapped(text({ max: 2048 }), (value) => {
+  const url = URL.parse(value);
+  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    throw new Error('must be an http:// or https:// URL');
+  }
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    throw new Error('must have no user, password, query or fragment');
+  }
+  return url;
+});
+
+const settingsShape = record({
+  root: optional(path),
+  bundle: optional(path),
+  trust: optional(path),
+  runDirectory: optional(path),
+  stateDirectory: optional(path),
+  sweepSeconds: optional(number(0.05, 3600)),
+  workers: optional(whole(1, 64)),
+  health: optional(record({ listen: optional(mapped(text({ max: 300 }), parseTcpAddress)) })),
+  collector: optional(
+    record({
+      url: collectorUrl,
+      intervalSeconds: optional(number(0.05, 86_400)),
+      splaySeconds: optional(number(0, 3600)),
+      ca: optional(path),
+    }),
+  ),
+  labels: optional(wordsShape),
+});
+
+/**
+ * Reads the agent's settings. A file that sets nothing gives the defaults; an unknown key is refused.
+ * @throws AgentError `settings-invalid`, naming file and line
+ */
+export function parseSettings(bytes: Uint8Array, file: string): AgentSettings {
+  if (bytes.length > MAX_SETTINGS_BYTES) {
+    throw new AgentError('settings-invalid', `${file} is larger than ${MAX_SETTINGS_BYTES} bytes`);
+  }
+  const set = readSettingsYaml(bytes, file);
+  const { collector } = set;
+  return {
+    root: set.root ?? '/',
+    bundle: set.bundle ?? DEFAULT_BUNDLE_DIRECTORY,
+    trust: set.trust ?? '/usr/share/sealborn/trust.yaml',
+    runDirectory: set.runDirectory ?? '/run/sealborn',
+    stateDirectory: set.stateDirectory ?? '/var/lib/sealborn',
+    sweepSeconds: set.sweepSeconds ?? 10,
+    workers: set.workers,
+    health: { listen: set.health?.listen ?? { host: '0.0.0.0', port: 9180 } },
+    collector:
+      collector === undefined
+        ? undefined
+        : {
+            url: collector.url,
+            intervalSeconds: collector.intervalSeconds ?? 60,
+            splaySeconds: collector.splaySeconds ?? 5,
+            ca: collector.ca,
+          },
+    labels: set.labels ?? {},
+  };
+}
+
+type SettingsFile = ReturnType<typeof settingsShape>;
+
+function readSettingsYaml(bytes: Uint8Array, file: string): SettingsFile {
+  try {
+    return readYaml(bytes, file, (value, at, problems) =>
+      // An empty document, such as the shipped file with all its lines commented, is null in YAML.
+      settingsShape(value === null && at.length === 0 ? {} : value, at, problems),
+    ).value;
+  } catch (cause) {
+    if (!(cause instanceof BaseError)) throw cause;
+    throw new AgentError('settings-invalid', cause.message, {
+      cause,
+      hint: 'packaging/agent.yaml shows every setting with its default.',
+    });
+  }
+}
+
+/**
+ * Reads the settings from a file; without one, the defaults.
+ * @throws AgentError `settings-invalid`; HostError where the file can't be read
+ */
+export async function readSettings(file: string): Promise<AgentSettings> {
+  return parseSettings(await readFileBounded(file, MAX_SETTINGS_BYTES, { follow: true }), file);
+}

@@ -1,0 +1,129 @@
+import { type Socket, connect } from 'node:net';
+
+import type { Verdict, VerdictReason } from '../attestation/verdict.ts';
+import { messageOf } from '../base/errors.ts';
+import { createLineReader } from '../host/lines.ts';
+import { AgentError } from './agent-error.ts';
+import { type ChannelMessage, MAX_MESSAGE_BYTES, SILENCE_MS, parseMessage } from './channel-message.ts';
+
+/** What the serving half knows of the verdict. Only a live one may be believed. */
+export type VerdictView =
+  | { live: true; verdict: Verdict }
+  | { live: false; reason: VerdictReason; last: Verdict | undefined };
+
+export type VerdictFollower = {
+  /** What stands at this moment; checks the clock itself, so a late timer can't stretch an old verdict. */
+  view: () => VerdictView;
+  /** Milliseconds since the measuring half was last heard; undefined where it is not connected. */
+  silenceMs: () => number | undefined;
+  close: () => void;
+};
+
+export type FollowOptions = {
+  path: string;
+  /** Told of every new view, after `view()` gives it. */
+  onChange: (view: VerdictView) => void;
+  /** Milliseconds of a clock that never goes back. */
+  clock?: () => number;
+  silenceMs?: number;
+  /** The first and the longest wait before the next connection is tried. */
+  retryMs?: { first: number; most: number };
+};
+
+/**
+ * The serving half's end of verdict.sock. A closed socket, a silence of five seconds, a line that is too long
+ * or malformed, a heartbeat that does not count up: each ends the belief in the verdict at once, and a new
+ * connection is tried with a growing wait.
+ */
+export function followVerdict(options: FollowOptions): VerdictFollower {
+  const { path, onChange, clock = () => performance.now(), silenceMs = SILENCE_MS } = options;
+  const retry = options.retryMs ?? { first: 50, most: 1000 };
+  let view: VerdictView = {
+    live: false,
+    reason: { code: 'measurer-unreachable', message: 'the measuring half was not heard yet' },
+    last: undefined,
+  };
+  let socket: Socket | undefined;
+  let heardAt: number | undefined;
+  let count = 0;
+  let wait = retry.first;
+  let silence: NodeJS.Timeout | undefined;
+  let reconnect: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  const lose = (code: string, message: string): void => {
+    clearTimeout(silence);
+    heardAt = undefined;
+    const ended = socket;
+    socket = undefined;
+    ended?.destroy();
+    if (closed) return;
+    clearTimeout(reconnect);
+    reconnect = setTimeout(open, wait);
+    wait = Math.min(wait * 2, retry.most);
+    if (!view.live && view.reason.code === code) return;
+    view = { live: false, reason: { code, message }, last: view.live ? view.verdict : view.last };
+    onChange(view);
+  };
+
+  const hear = (message: ChannelMessage): void => {
+    heardAt = clock();
+    clearTimeout(silence);
+    silence = setTimeout(checkSilence, silenceMs);
+    wait = retry.first;
+    switch (message.type) {
+      case 'heartbeat':
+        if (message.count <= count) throw new AgentError('channel-malformed', 'a heartbeat did not count up');
+        count = message.count;
+        break;
+      case 'verdict':
+        view = { live: true, verdict: message.verdict };
+        onChange(view);
+        break;
+    }
+  };
+
+  const checkSilence = (): void => {
+    if (heardAt === undefined) return;
+    if (clock() - heardAt < silenceMs) {
+      clearTimeout(silence);
+      silence = setTimeout(checkSilence, silenceMs);
+      return;
+    }
+    lose('measurer-silent', `the measuring half was silent for ${silenceMs / 1000} s`);
+  };
+
+  const open = (): void => {
+    const opened = connect(path);
+    const read = createLineReader(MAX_MESSAGE_BYTES);
+    socket = opened;
+    count = 0;
+    heardAt = clock();
+    silence = setTimeout(checkSilence, silenceMs);
+    opened.on('data', (chunk: Buffer) => {
+      try {
+        for (const line of read(chunk)) if (socket === opened) hear(parseMessage(line));
+      } catch (thrown) {
+        if (socket === opened) lose('measurer-malformed', `the measuring half: ${messageOf(thrown)}`);
+      }
+    });
+    opened.on('error', () => undefined); // 'close' follows
+    opened.on('close', () => {
+      if (socket === opened) lose('measurer-unreachable', 'the measuring half is not there');
+    });
+  };
+
+  open();
+  return {
+    view: () => {
+      if (heardAt !== undefined && clock() - heardAt >= silenceMs) checkSilence();
+      return view;
+    },
+    silenceMs: () => (heardAt === undefined || !view.live ? undefined : clock() - heardAt),
+    close: () => {
+      closed = true;
+      clearTimeout(reconnect);
+      lose('closed', 'closed');
+    },
+  };
+}
