@@ -12,6 +12,7 @@ import { addKeyVerbs } from './key.ts';
 import { addSignVerb } from './sign.ts';
 import { addStatusVerb } from './status.ts';
 import { type Terminal, processTerminal } from './terminal.ts';
+import { addTestVerb } from './test.ts';
 import { addTrustVerbs } from './trust.ts';
 import type { CliContext } from './verb.ts';
 import { addVerifyVerb } from './verify.ts';
@@ -54,6 +55,7 @@ export async function runCli(
     });
   addKeyVerbs(program, context);
   addTrustVerbs(program, context);
+  addTestVerb(program, context);
   addBuildVerb(program, context);
   addSignVerb(program, context);
   addInspectVerb(program, context);
