@@ -7,6 +7,7 @@ import { type HttpServer, serveHttp } from '../host/http-server.ts';
 import { loadRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
+import { shareWithGroup } from '../host/share-with-group.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
 import { type Engine, createEngine } from '../policy/engine.ts';
 import { MAX_BODY_BYTES, createDecideApp } from './decide-app.ts';
@@ -48,8 +49,10 @@ export function decideSocketPath(runDirectory: string): string {
 /** Clients on the machine at one time, each with at most one request being read. */
 const MAX_CLIENTS = 512;
 /** Probes of load balancers and Prometheus at one time. */
-const MAX_PROBES = 128;
+const MAX_PROBES = 512;
 const HEADERS_TIMEOUT_MS = 5000;
+/** Who may ask besides root and the agent's own user: contracts.md "Decision socket". */
+const CLIENTS_GROUP = 'sealborn-clients';
 
 /**
  * Starts the serving half: it verifies the release for itself, believes a verdict only as long as the
@@ -64,10 +67,10 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
   const { own, engine } = await loadOwnRelease(settings, deps);
   await using starting = new AsyncDisposableStack();
 
-  let reporter: Reporter | undefined;
+  const reports: { reporter?: Reporter | undefined } = {};
   const standing = createStanding(own, deps, (verdict, kind) => {
     notify(`STATUS=${verdict.state}`);
-    reporter?.changed(kind);
+    reports.reporter?.changed(kind);
   });
   const follower = followVerdict({
     path: verdictSocketPath(settings.runDirectory),
@@ -85,6 +88,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
     log,
   );
   starting.defer(() => decide.close());
+  await shareWithClients(decideSocket, log);
   const health = await serve(
     settings.health.listen,
     createHealthApp({
@@ -93,15 +97,16 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
         metrics.format({
           verdict: verdict(),
           silenceMs: follower.silenceMs(),
-          reports: reporter?.counts(),
+          reports: reports.reporter?.counts(),
         }),
     }),
     { maxBodyBytes: 0, maxConnections: MAX_PROBES },
     log,
   );
   starting.defer(() => health.close());
-  reporter = await startReports(settings, deps, verdict);
-  if (reporter !== undefined) starting.defer(() => reporter?.close());
+  const reporter = await startReports(settings, deps, verdict);
+  if (reporter !== undefined) starting.defer(() => reporter.close());
+  reports.reporter = reporter;
 
   const running = starting.move();
   log.info(
@@ -176,6 +181,15 @@ async function serve(
     headersTimeoutMs: HEADERS_TIMEOUT_MS,
     onError: (thrown) => log.error({ code: 'internal' }, `a request failed: ${messageOf(thrown)}`),
   });
+}
+
+/** Opens decide.sock to the group of the clients, where the machine has it and this process may. */
+async function shareWithClients(decideSocket: string, log: Log): Promise<void> {
+  try {
+    await shareWithGroup(decideSocket, CLIENTS_GROUP);
+  } catch (thrown) {
+    log.warn({ code: 'clients-group' }, `only the agent's own group may ask: ${messageOf(thrown)}`);
+  }
 }
 
 /** Attestation is no condition of serving: where it can't start, the log says so and the rest goes on. */

@@ -1,4 +1,4 @@
-import { LineCounter, isAlias, parseDocument, visit } from 'yaml';
+import { LineCounter, isAlias, isMap, isNode, isScalar, isSeq, parseDocument, visit } from 'yaml';
 
 import { utf8 } from './bytes.ts';
 import { BaseError } from './errors.ts';
@@ -62,13 +62,21 @@ export function parseYaml(bytes: Uint8Array, file: string): YamlFile {
   });
   const raw: unknown = document.toJS({ mapAsMap: true });
   const lineOf = (path: FieldPath): number => {
-    for (let length = path.length; length > 0; length -= 1) {
-      const node: unknown = document.getIn(path.slice(0, length), true);
-      if (typeof node === 'object' && node !== null && 'range' in node) {
-        return lineAt(node.range as readonly number[] | null);
-      }
+    let node: unknown = document.contents;
+    let line = 1;
+    for (const step of path) {
+      if (isMap(node)) {
+        const pair = node.items.find(({ key }) => isScalar(key) && key.value === step);
+        if (pair === undefined || !isScalar(pair.key)) break;
+        line = lineAt(pair.key.range);
+        node = pair.value;
+      } else if (isSeq(node) && typeof step === 'number') {
+        node = node.items[step];
+        if (!isNode(node)) break;
+        line = lineAt(node.range);
+      } else break;
     }
-    return 1;
+    return line;
   };
   return { file, value: plain(raw, file), lineOf };
 }

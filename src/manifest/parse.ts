@@ -21,6 +21,7 @@ import { decodeVis } from './vis.ts';
 import { packXattrs } from './xattr-blob.ts';
 
 const NEWLINE = 0x0a;
+const HEADER_LINES = 2;
 const MAX_ID = 0xffff_ffff;
 const NO_BYTES = new Uint8Array(0);
 
@@ -52,15 +53,12 @@ export function parseManifest(bytes: Uint8Array): Manifest {
     );
   }
   const reader = new LineReader(bytes);
-  const builder = new TreeBuilder();
+  const builder = new TreeBuilder(countEntries(reader));
   const paths = new PathReader(reader, builder);
   readHeader(reader);
   const row: Row = { parent: 0, type: 0, mode: 0, uid: 0, gid: 0, nlink: 0, size: 0 };
   let files = 0;
   while (nextLine(reader)) {
-    if (builder.count === MAX_ENTRIES) {
-      reader.fail('manifest-too-large', `more than ${MAX_ENTRIES} entries`);
-    }
     readLine(reader, paths, builder, row);
     if (row.type === TYPE_FILE) files += 1;
   }
@@ -84,6 +82,19 @@ function readHeader(reader: LineReader): void {
   }
   reader.line = 2;
   reader.end = MANIFEST_HEADER.length - 1;
+}
+
+/** Counts the lines after the header, before anything is allocated for them. */
+function countEntries({ bytes }: LineReader): number {
+  let lines = -HEADER_LINES;
+  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) lines += 1;
+  if (lines > MAX_ENTRIES) {
+    throw new ManifestError(
+      'manifest-too-large',
+      `the manifest has ${lines} entries; at most ${MAX_ENTRIES} are read`,
+    );
+  }
+  return Math.max(0, lines);
 }
 
 function nextLine(reader: LineReader): boolean {

@@ -15,31 +15,44 @@ export type Row = {
 
 /**
  * Makes a `PackedTree`. Entries come in its order, the root first; the caller keeps the order and that a
- * parent is a directory which came before. Columns grow by doubling and are copied to their exact size, into
- * shared memory, at the end.
+ * parent is a directory which came before. Whoever knows how many entries come says so, and no column is ever
+ * copied; else they grow by doubling and are copied to their exact size at the end.
  */
 export class TreeBuilder {
   count = 0;
-  type: Uint8Array = new Uint8Array(256);
-  nameAt: Uint32Array = new Uint32Array(257);
+  type: Uint8Array;
+  nameAt: Uint32Array;
   names: Uint8Array = new Uint8Array(4096);
   #nameEnd = 0;
-  #parent = new Uint32Array(256);
-  #mode = new Uint16Array(256);
-  #uid = new Uint32Array(256);
-  #gid = new Uint32Array(256);
-  #nlink = new Uint32Array(256);
-  #size = new Float64Array(256);
-  #digest = new Uint8Array(256 * 32);
-  #extraAt = new Uint32Array(256);
+  #parent: Uint32Array;
+  #mode: Uint16Array;
+  #uid: Uint32Array;
+  #gid: Uint32Array;
+  #nlink: Uint32Array;
+  #size: Float64Array;
+  #digest: Uint8Array;
+  #extraAt: Uint32Array;
   // The first place is 1: 0 means none.
   #extras = new Uint8Array(1024);
   #extraEnd = 1;
 
+  constructor(rows = 256) {
+    this.type = new Uint8Array(new SharedArrayBuffer(rows));
+    this.nameAt = new Uint32Array(new SharedArrayBuffer((rows + 1) * 4));
+    this.#parent = new Uint32Array(new SharedArrayBuffer(rows * 4));
+    this.#mode = new Uint16Array(new SharedArrayBuffer(rows * 2));
+    this.#uid = new Uint32Array(new SharedArrayBuffer(rows * 4));
+    this.#gid = new Uint32Array(new SharedArrayBuffer(rows * 4));
+    this.#nlink = new Uint32Array(new SharedArrayBuffer(rows * 4));
+    this.#size = new Float64Array(new SharedArrayBuffer(rows * 8));
+    this.#digest = new Uint8Array(new SharedArrayBuffer(rows * 32));
+    this.#extraAt = new Uint32Array(new SharedArrayBuffer(rows * 4));
+  }
+
   /** Adds an entry whose name is `bytes[from, to)`; returns its index. */
   add(row: Row, bytes: Uint8Array, from: number, to: number): number {
     const index = this.count;
-    if (index === this.type.length) this.#growRows(index * 2);
+    if (index === this.type.length) this.#growRows(Math.max(256, index * 2));
     if (this.#nameEnd + to - from + 1 > this.names.length) {
       this.names = grown(this.names, Math.max(this.names.length * 2, this.#nameEnd + to - from + 1));
     }
@@ -135,16 +148,15 @@ const HEX: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) => {
 });
 
 function grown<C extends Column>(column: C, length: number): C {
-  const out = new (column.constructor as new (length: number) => C)(length);
+  const make = column.constructor as new (buffer: SharedArrayBuffer) => C;
+  const out = new make(new SharedArrayBuffer(length * column.BYTES_PER_ELEMENT));
   out.set(column);
   return out;
 }
 
 function shared<C extends Column>(column: C, length: number): C {
-  const make = column.constructor as new (buffer: SharedArrayBuffer) => C;
-  const out = new make(new SharedArrayBuffer(length * column.BYTES_PER_ELEMENT));
-  out.set(column.subarray(0, length));
-  return out;
+  if (column.length === length && column.buffer instanceof SharedArrayBuffer) return column;
+  return grown(column.subarray(0, length) as C, length);
 }
 
 function subtreeEnds(parent: Uint32Array, count: number): Uint32Array {

@@ -47,6 +47,7 @@ export function compilePolicy(sources: PolicySources): PolicyDocument {
     entities: sources.entities.map(({ entity }) => entity),
     openTypes: [...new Set(sources.openTypes)].sort(),
   };
+  requireNoTwins(sources.entities);
   requireUsable(document);
   validatePolicies(placed, schema.text);
   validateEntities(sources);
@@ -79,17 +80,23 @@ function validatePolicies(placed: readonly Placed[], schema: string): void {
   throwProblems('policy-invalid', problems);
 }
 
-function validateEntities({ entities, schema }: PolicySources): void {
+function requireNoTwins(entities: readonly SourcedEntity[]): void {
   const seen = new Map<string, SourcedEntity>();
   const problems: string[] = [];
   for (const sourced of entities) {
     const name = formatUid(sourced.entity.uid);
-    const where = `${sourced.file}:${sourced.line}`;
     const other = seen.get(name);
+    const where = `${sourced.file}:${sourced.line}`;
     if (other !== undefined) problems.push(`${where}: ${name} stands at ${other.file}:${other.line} already`);
     seen.set(name, sourced);
-    problems.push(...requireExactIntegers(sourced.entity).map((problem) => `${where}: ${name} ${problem}`));
   }
+  throwProblems('entities-invalid', problems);
+}
+
+function validateEntities({ entities, schema }: PolicySources): void {
+  const problems = entities.flatMap(({ entity, file, line }) =>
+    requireExactIntegers(entity).map((problem) => `${file}:${line}: ${formatUid(entity.uid)} ${problem}`),
+  );
   throwProblems('entities-invalid', problems);
   const all = entities.map(({ entity }) => entity as EntityJson);
   if (entityProblems(all, schema.text).length === 0) return;

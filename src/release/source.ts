@@ -36,10 +36,16 @@ export async function readSourceOf(directory: string, uri: string | undefined): 
   } catch (cause) {
     throw new ReleaseError(
       'source-unknown',
-      `"${directory}" is not in a git repository with a commit: ${escapeText(messageOf(cause).trim()).slice(0, 300)}`,
+      `"${directory}" is not in a git repository with a commit: ${whyGitFailed(cause)}`,
       { cause, hint: 'Commit the policy repository first: every decision is traced to a commit.' },
     );
   }
+}
+
+/** What git itself said, or why it could not be run, on one line. */
+function whyGitFailed(cause: unknown): string {
+  const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr) : '';
+  return escapeText((said === '' ? messageOf(cause) : said).trim()).slice(0, 300);
 }
 
 async function remoteOf(directory: string): Promise<string> {
