@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+
+import { describe, expect, it } from 'vitest';
+
+import type { JsonValue } from '../../src/base/json.ts';
+import { parseJson } from '../../src/base/json.ts';
+import {
+  type Evaluation,
+  evaluate,
+  evaluateAll,
+  parseEvaluation,
+  parseEvaluations,
+} from '../../src/policy/authzen.ts';
+import { createEngine } from '../../src/policy/engine.ts';
+import { corpus } from '../support/corpora.ts';
+import { todoScenario } from './todo-scenario.ts';
+
+const engine = createEngine(todoScenario());
+const decisions = corpus('authzen/todo-decisions.json');
+const json = (value: unknown): JsonValue =>
+  parseJson(JSON.stringify(value), 'request', { maxBytes: 1 << 20 });
+const ask = (value: unknown): Evaluation => evaluate(engine, parseEvaluation(json(value)));
+const askAll = (value: unknown): boolean[] => {
+  const request = parseEvaluations(json(value));
+  if (!('items' in request)) throw new Error('a single evaluation');
+  return evaluateAll(engine, request).map(({ decision }) => decision);
+};
+
+const morty = { type: 'user', id: 'CiRmZDE2MTRkMy1jMzlhLTQ3ODEtYjdiZC04Yjk2ZjVhNTEwMGQSBWxvY2Fs' };
+const update = { name: 'can_update_todo' };
+const own = { type: 'todo', id: '1', properties: { ownerID: 'morty@the-citadel.com' } };
+const other = { type: 'todo', id: '2', properties: { ownerID: 'rick@the-citadel.com' } };
+
+describe('AuthZEN interop, scenario todo', () => {
+  it.skipIf(decisions.missing)('answers all 40 evaluations and 3 batches as expected', () => {
+    const { evaluation, evaluations } = JSON.parse(readFileSync(decisions.path, 'utf8')) as {
+      evaluation: { request: unknown; expected: boolean }[];
+      evaluations: { request: unknown; expected: { decision: boolean }[] }[];
+    };
+    expect(evaluation.map(({ request }) => ask(request).decision)).toEqual(
+      evaluation.map(({ expected }) => expected),
+    );
+    expect(evaluations.map(({ request }) => askAll(request))).toEqual(
+      evaluations.map(({ expected }) => expected.map(({ decision }) => decision)),
+    );
+    expect([evaluation.length, evaluations.length]).toEqual([40, 3]);
+  });
+});
+
+describe('parseEvaluation', () => {
+  const good = { subject: morty, action: update, resource: own };
+  it('ignores fields that AuthZEN does not know', () => {
+    expect(ask({ ...good, extra: 1, subject: { ...morty, more: true } }).decision).toBe(true);
+  });
+  it.each([
+    ['no subject', { ...good, subject: undefined }],
+    ['a subject that is a string', { ...good, subject: 'morty' }],
+    ['a subject without id', { ...good, subject: { type: 'user' } }],
+    ['a numeric id', { ...good, subject: { type: 'user', id: 7 } }],
+    ['an empty type', { ...good, resource: { type: '', id: 'x' } }],
+    ['no action', { ...good, action: {} }],
+    ['an action that is a list', { ...good, action: ['can_update_todo'] }],
+    ['properties that are a list', { ...good, resource: { ...own, properties: [] } }],
+    ['a context that is a string', { ...good, context: 'now' }],
+    ['a list', [good]],
+    ['null', null],
+  ])('refuses %s', (_, request) => {
+    expect(() => parseEvaluation(json(request))).toThrow(
+      expect.objectContaining({ code: 'request-invalid' }),
+    );
+  });
+});
+
+describe('evaluateAll', () => {
+  const batch = {
+    subject: morty,
+    action: update,
+    evaluations: [{ resource: own }, { resource: other }, { resource: own }],
+  };
+  it('executes all by default, and stops where its semantic says', () => {
+    expect(askAll(batch)).toEqual([true, false, true]);
+    const semantic = (evaluations_semantic: string): unknown => ({
+      ...batch,
+      options: { evaluations_semantic },
+    });
+    expect(askAll(semantic('execute_all'))).toEqual([true, false, true]);
+    expect(askAll(semantic('deny_on_first_deny'))).toEqual([true, false]);
+    expect(askAll(semantic('permit_on_first_permit'))).toEqual([true]);
+    expect(() => askAll(semantic('first'))).toThrow(expect.objectContaining({ code: 'request-invalid' }));
+  });
+  it('denies a bad item of a good batch, and lets an item override the defaults', () => {
+    expect(
+      askAll({
+        ...batch,
+        evaluations: [
+          { resource: 'x' },
+          7,
+          { resource: own },
+          { resource: own, subject: { type: 'user', id: 'nobody' } },
+        ],
+      }),
+    ).toEqual([false, false, true, false]);
+  });
+  it('takes a request without evaluations as one evaluation', () => {
+    expect('items' in parseEvaluations(json({ subject: morty, action: update, resource: own }))).toBe(false);
+    expect(
+      'items' in parseEvaluations(json({ subject: morty, action: update, resource: own, evaluations: [] })),
+    ).toBe(false);
+    expect(() => parseEvaluations(json({ evaluations: 'x' }))).toThrow(
+      expect.objectContaining({ code: 'request-invalid' }),
+    );
+    expect(() =>
+      parseEvaluations(json({ ...batch, evaluations: Array.from({ length: 1001 }, () => ({})) })),
+    ).toThrow(/at most 1000/);
+  });
+});
