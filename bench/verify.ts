@@ -6,11 +6,13 @@
  * slow spell of the machine hits all; each figure is a median.
  */
 import { execFileSync, fork, spawn } from 'node:child_process';
-import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+
+import { build } from 'esbuild';
 
 import { pathBytes } from '../src/base/byte-path.ts';
 import { measureTree } from '../src/host/measure-tree.ts';
@@ -68,7 +70,7 @@ async function bench(): Promise<void> {
   entries.length = 0;
 
   const checks: CheckTiming[] = [];
-  const checker = fork(join(import.meta.dirname, 'verify-checker.ts'), [root, manifestFile, `${workers}`]);
+  const checker = fork(await bundleChecker(), [root, manifestFile, `${workers}`]);
   const ours = async (): Promise<number> => {
     const answer = once(checker, 'message');
     checker.send('check');
@@ -166,6 +168,26 @@ function report(
   for (const { name, value, unit, goal, met } of goals) {
     console.log(`  ${met ? 'met    ' : 'NOT MET'} ${name}: ${value} ${unit}, goal ${goal} ${unit}`);
   }
+}
+
+/** The checker as the built program has it: in plain JavaScript, one file and one for its threads. */
+async function bundleChecker(): Promise<string> {
+  const project = resolve(import.meta.dirname, '..');
+  await build({
+    entryPoints: {
+      checker: join(project, 'bench/verify-checker.ts'),
+      'hash-worker': join(project, 'src/host/hash-worker.ts'),
+    },
+    outdir: directory,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    external: ['koffi'],
+    logLevel: 'warning',
+  });
+  writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
+  symlinkSync(join(project, 'node_modules'), join(directory, 'node_modules'));
+  return join(directory, 'checker.js');
 }
 
 /** Runs a command over the listed files, 256 at a time, so many at once; seconds. */

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -25,8 +26,9 @@ async function start(
   machine: SealedMachine,
   verb: string,
   environment: NodeJS.ProcessEnv = {},
+  yaml = '',
 ): Promise<Running> {
-  const file = await machine.settingsFile();
+  const file = await machine.settingsFile(yaml);
   const child = spawn(process.execPath, [MAIN, verb, '--config', file], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], ...environment },
@@ -63,8 +65,8 @@ function socketOf(machine: SealedMachine): string {
 
 function isAlive(pid: unknown): boolean {
   try {
-    process.kill(pid as number, 0);
-    return true;
+    // One that ended and was not collected by its parent yet is a zombie: state Z (proc_pid_stat(5)).
+    return !/\) Z /.test(readFileSync(`/proc/${pid as number}/stat`, 'latin1'));
   } catch {
     return false;
   }
@@ -95,9 +97,11 @@ describe('sealborn measure and sealborn serve, as processes', () => {
     await undo();
     expect(await status(socket)).toMatchObject({ state: 'drifted' });
     const third = await start(machine, 'measure');
-    await until('the third', () => third.lines.some((entry) => entry['state'] === 'drifted'));
-    await untilState(socket, 'drifted');
-    expect(await status(socket)).toMatchObject({ reason: { code: 'latched' }, driftTotal: 1 });
+    const latched = await until('the verdict of the third', async () => {
+      const said = await status(socket);
+      return JSON.stringify(said['reason']).includes('"latched"') && said;
+    });
+    expect(latched).toMatchObject({ state: 'drifted', driftTotal: 1 });
     expect(await health(healthPort)).toMatchObject({ status: 503 });
 
     for (const { child, ended } of [serving, third]) {
@@ -142,14 +146,9 @@ describe('sealborn measure and sealborn serve, as processes', () => {
 
   it('refuse settings that are wrong, with file and line', async () => {
     const machine = await sealMachine();
-    const file = await machine.settingsFile('sweepSecond: 3');
-    const child = spawn(process.execPath, [MAIN, 'measure', '--config', file], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let stderr = '';
-    child.stderr.on('data', (chunk) => (stderr += String(chunk)));
-    expect((await once(child, 'close'))[0]).toBe(2);
-    expect(stderr).toMatch(/agent\.yaml:9: sweepSecond is not known here/);
+    const running = await start(machine, 'measure', {}, 'sweepSecond: 3');
+    expect(await running.ended).toBe(2);
+    expect(running.stderr()).toMatch(/agent\.yaml:9: sweepSecond is not known here/);
   });
 });
 

@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
-import { type RequestListener, createServer } from 'node:http';
+import { readFile, readdir } from 'node:fs/promises';
+import { type IncomingMessage, type RequestListener, type ServerResponse, createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
@@ -16,14 +18,22 @@ import { SILENT_LOG } from '../../src/host/log.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 import { until } from './until.ts';
 
+const hasNoOpenssl = spawnSync('openssl', ['version']).status !== 0;
+if (hasNoOpenssl) process.stderr.write('skipped: reports over https need the openssl command\n');
+
 const starting: Verdict = startState('2026-11-23T12:00:00.000Z').verdict;
 
 type Host = { reporter: Reporter; set: (state: Verdict['state']) => void };
 
-async function report(stateDirectory: string, url: string, intervalSeconds = 3600): Promise<Host> {
+async function report(
+  stateDirectory: string,
+  url: string,
+  intervalSeconds = 3600,
+  ca?: string,
+): Promise<Host> {
   let verdict = starting;
   const reporter = await startReporter({
-    collector: { url: new URL(url), intervalSeconds, splaySeconds: 0, ca: undefined },
+    collector: { url: new URL(url), intervalSeconds, splaySeconds: 0, ca },
     stateDirectory,
     labels: { role: 'test' },
     log: SILENT_LOG,
@@ -61,7 +71,7 @@ async function fakeCollector(
 
 /** Accepts reports into `accepted`, after `first` had its say with each request. */
 function accepting(accepted: VerifiedReport[], first: RequestListener = () => undefined): RequestListener {
-  return async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const pieces: Buffer[] = [];
     for await (const piece of request as AsyncIterable<Buffer>) pieces.push(piece);
     first(request, response);
@@ -72,6 +82,7 @@ function accepting(accepted: VerifiedReport[], first: RequestListener = () => un
     response.writeHead(201, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ nonce: `n${accepted.length}`, nextReportSeconds: 3600 }));
   };
+  return (request, response) => void answer(request, response);
 }
 
 function states(reports: VerifiedReport[]): string[] {
@@ -183,6 +194,34 @@ describe('startReporter', () => {
     expect(reporter.counts()).toMatchObject({ refused: 1, spooled: 0 });
     expect(await readdir(join(directory, 'refused'))).toHaveLength(1);
   });
+
+  it.skipIf(hasNoOpenssl)(
+    'delivers over https where the authority is the one in its settings, and keeps all where it is not',
+    async () => {
+      const directory = await temporaryDirectory();
+      const [keyFile, ca] = [join(directory, 'key.pem'), join(directory, 'ca.pem')];
+      const command =
+        'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost ' +
+        `-addext subjectAltName=IP:127.0.0.1 -keyout ${keyFile} -out ${ca}`;
+      const made = spawnSync('openssl', command.split(' '));
+      if (made.status !== 0) throw new Error(`openssl: ${String(made.stderr)}`);
+      const accepted: VerifiedReport[] = [];
+      const server = createSecureServer(
+        { key: await readFile(keyFile), cert: await readFile(ca) },
+        accepting(accepted),
+      ).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      onTestFinished(() => server.close().closeAllConnections());
+      const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const doubting = await report(join(directory, 'state'), url);
+      await until('two attempts', () => doubting.reporter.counts().failed >= 2);
+      await doubting.reporter.close();
+      expect(doubting.reporter.counts()).toMatchObject({ sent: 0, spooled: 1 });
+      const { reporter } = await report(join(directory, 'state'), url, 3600, ca);
+      await until('both delivered', () => reporter.counts().sent === 2);
+      expectChain(accepted);
+    },
+  );
 
   it('closes at once while the collector keeps it waiting', async () => {
     const asked = Promise.withResolvers<void>();

@@ -115,8 +115,9 @@ describe('serveHttp', () => {
     expect((await requestUnix(path, { method: 'GET', path: '/' }, 5000)).status).toBe(200);
   });
 
-  it('cuts off a client that sends its headers or its body too slowly', async () => {
+  it('cuts off a client that sends nothing, or its headers or its body too slowly', async () => {
     const { path, seen } = await serve({ headersTimeoutMs: 100 });
+    expect(await raw(path)).toMatch(/^HTTP\/1\.1 408 |^$/);
     expect(await raw(path, 'GET / HTTP/1.1\r\nhost: x\r\nx-slow: ')).toMatch(/^HTTP\/1\.1 408 |^$/);
     expect(await raw(path, 'POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab')).toMatch(
       /^HTTP\/1\.1 408 |^$/,

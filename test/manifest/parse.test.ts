@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { MANIFEST_HEADER, formatManifest } from '../../src/manifest/format.ts';
-import { MAX_MANIFEST_BYTES } from '../../src/manifest/limits.ts';
+import { MAX_ENTRIES, MAX_MANIFEST_BYTES } from '../../src/manifest/limits.ts';
 import { ManifestError } from '../../src/manifest/manifest-error.ts';
 import { parseManifest } from '../../src/manifest/parse.ts';
 import { SOME_DIGEST, dir, file, link } from './samples.ts';
@@ -164,6 +164,11 @@ describe('parseManifest', () => {
   test('refuses more bytes than the bound before it looks at them', () => {
     // Only its length is real: the pages are never touched.
     expect(refusal(new Uint8Array(MAX_MANIFEST_BYTES + 1)).code).toBe('manifest-too-large');
+  });
+
+  test('refuses more entries than the bound before it reads one', () => {
+    const lines = Buffer.alloc(MAX_ENTRIES + 1, '\n');
+    expect(refusal(Buffer.concat([Buffer.from(MANIFEST_HEADER), lines])).code).toBe('manifest-too-large');
   });
 
   test('holds an entry in fewer than 150 bytes, 125,000 of them parsed in well under a second', () => {
