@@ -14,7 +14,7 @@ import { READ_TRIES } from './inspect-file.ts';
 import type { Inspection } from './inspection.ts';
 import { lister, stat, xattrs } from './instruments.ts';
 import { DT_UNKNOWN, lseek } from './linux.ts';
-import { SCOPE_OPEN } from './measure-job.ts';
+import { SCOPE_MUTABLE, SCOPE_OPEN } from './measure-job.ts';
 import { entryOfStat, readEntry } from './read-entry.ts';
 import { STAMP_WORDS } from './stat.ts';
 
@@ -48,6 +48,10 @@ export class DirectoryInspector {
     this.#listed = false;
     const error = stat.of(descriptor);
     if (error !== 0) return on.reportUnreadable(index, error);
+    const scope = on.job.scope[index] ?? 0;
+    // What is mounted on a mutable directory (/proc, /run, /tmp) brings a mode and an owner of its own, which
+    // the image can't know; all that lies there is mutable anyway.
+    if ((scope & SCOPE_MUTABLE) !== 0 && stat.isMountRoot) return;
     if (on.run.mode === 'sweep' && on.isUnchanged(index)) return;
     on.forget(index);
     const attributes = xattrs.ofDescriptor(descriptor);
@@ -58,7 +62,7 @@ export class DirectoryInspector {
       if (attributes.length > 0) actual.xattrs = unpackXattrs(attributes);
       on.report(index, compareEntry(entryAt(on.job.tree, index), actual, on.run.at));
     }
-    const open = ((on.job.scope[index] ?? 0) & SCOPE_OPEN) !== 0;
+    const open = (scope & SCOPE_OPEN) !== 0;
     if ((open || this.#holdsNoStranger(descriptor, index)) && good) on.remember(index);
   }
 

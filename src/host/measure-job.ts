@@ -10,6 +10,8 @@ export type MeasureMode = 'measure' | 'full' | 'sweep';
 export const SCOPE_OPEN = 1;
 /** Set for an entry whose absence is no finding: the bundle's directory before it is installed. */
 export const SCOPE_OPTIONAL = 2;
+/** Set for a directory that the release declares mutable. */
+export const SCOPE_MUTABLE = 4;
 
 /** Places in `MeasureJob.control`. */
 export const CONTROL_NEXT_UNIT = 0;

@@ -2,7 +2,7 @@ import { type BytePath, bytePathOfText, isWithin, parentPath } from '../base/byt
 import type { MeasureRules } from '../base/measure-rules.ts';
 import { type PackedTree, TYPE_DIR, findPath } from '../manifest/packed-tree.ts';
 import { HostError } from './host-error.ts';
-import { SCOPE_OPEN, SCOPE_OPTIONAL } from './measure-job.ts';
+import { SCOPE_MUTABLE, SCOPE_OPEN, SCOPE_OPTIONAL } from './measure-job.ts';
 
 /** The rules of a release in the form of paths below the root. */
 export type Scope = {
@@ -59,7 +59,9 @@ export function scopeBits(tree: PackedTree, scope: Scope, bundleOptional: boolea
   }
   for (const path of scope.mutable) {
     const index = findPath(tree, path);
-    if (index >= 0) bits.fill(SCOPE_OPEN, index, tree.end[index]);
+    if (index < 0) continue;
+    bits.fill(SCOPE_OPEN, index, tree.end[index]);
+    bits[index] = SCOPE_OPEN | SCOPE_MUTABLE;
   }
   const bundle = findPath(tree, scope.bundle);
   if (bundle > 0 && tree.type[bundle] === TYPE_DIR) {

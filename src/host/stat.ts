@@ -62,6 +62,10 @@ export class Stat {
   get device(): number {
     return (this.#words[32] ?? 0) * 2 ** 32 + (this.#words[33] ?? 0);
   }
+  /** Whether a file system is mounted here: STATX_ATTR_MOUNT_ROOT (Linux 5.8). */
+  get isMountRoot(): boolean {
+    return ((this.#words[2] ?? 0) & 0x2000) !== 0;
+  }
   /** Seconds since 1970 of the last change to the inode, in the kernel's clock. */
   get changedAt(): number {
     return (this.#words[24] ?? 0) + ((this.#words[25] ?? 0) | 0) * 2 ** 32;
