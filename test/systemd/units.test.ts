@@ -34,7 +34,11 @@ describe('systemd units', () => {
   afterAll(() => rmSync(place, { recursive: true, force: true }));
 
   it.skipIf(!hasSystemdAnalyze())('pass systemd-analyze verify without a word', async () => {
-    const said = await run('systemd-analyze', ['verify', '--man=no', ...names.map((name) => join(place, name))]);
+    const said = await run('systemd-analyze', [
+      'verify',
+      '--man=no',
+      ...names.map((name) => join(place, name)),
+    ]);
     expect(`${said.stdout}${said.stderr}`).toBe('');
     expect(names).toEqual(['sealborn-measure.service', 'sealborn.service']);
   });
