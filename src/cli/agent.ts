@@ -9,7 +9,7 @@ const DEFAULT_SETTINGS = '/etc/sealborn/agent.yaml';
 const EXITS: readonly string[] = [
   `${EXIT.good}   stopped by a signal`,
   `${EXIT.refused}   the settings or the environment are not acceptable`,
-  `${EXIT.unavailable}  an address or a socket is in use`,
+  `${EXIT.unavailable}  an address or a socket is in use, or a half ended by itself`,
 ];
 
 type AgentFlags = { json?: true; config: string };

@@ -34,6 +34,7 @@ const BY_ERROR_CODE: Readonly<Record<string, ExitCode>> = {
   unreachable: EXIT.unavailable,
   timeout: EXIT.unavailable,
   'tests-failed': EXIT.no,
+  'half-died': EXIT.unavailable,
 };
 
 /** The exit code for what a verb threw: `internal` for what is no `CodedError`, which is a bug. */

@@ -12,18 +12,24 @@ export type Log = {
   error: (fields: object, message: string) => void;
 };
 
+/** Bytes of lines that wait where they can't be written; further ones are dropped. */
+const MAX_WAITING_BYTES = 1024 * 1024;
+
 /**
  * A log to standard output, which systemd and container engines collect: `level`, `time` (RFC 3339),
  * `program`, the fields, `msg`. Lines are written at once, so the last one before a crash is there.
  */
 export function createLog(program: string, fd = 1): Log {
+  const lines = destination({ fd, sync: true, maxLength: MAX_WAITING_BYTES });
+  // A log that can't be written (a full disk, a closed pipe) must not end what it logs: lines are lost then.
+  lines.on('error', () => undefined);
   const logger = pino(
     {
       base: { program },
       formatters: { level: (label) => ({ level: label }) },
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
     },
-    destination({ fd, sync: true }),
+    lines,
   );
   return {
     info: (fields, message) => logger.info(fields, escapeText(message)),

@@ -135,7 +135,10 @@ class Walker {
   #requireDirectoryWhereNamed(path: BytePath, type: number): void {
     if (type === TYPE_DIR) return;
     const { roots, mutable, bundle } = this.#scope;
-    const leads = roots.some((root) => root !== path && isWithin(root, path)) || isWithin(bundle, path);
+    // A single file may be a measured root; a link may not: what it points to would not be measured.
+    const leads =
+      roots.some((root) => isWithin(root, path) && (root !== path || type === TYPE_LINK)) ||
+      isWithin(bundle, path);
     if (!leads && !mutable.includes(path)) return;
     throw new HostError(
       'not-a-directory',

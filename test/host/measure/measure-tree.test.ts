@@ -184,7 +184,7 @@ describe('measureTree', () => {
   });
 
   test('refuses a root that can not be opened', async () => {
-    await expect(measure('/nonexistent')).rejects.toEqual(refusal('tree-unreadable'));
+    await expect(measure('/nonexistent')).rejects.toEqual(refusal('not-found'));
   });
 
   test.skipIf(!IS_ROOT)('refuses a tree with a file that can not be read', async () => {
