@@ -245,6 +245,7 @@ describe('measureTree', () => {
     renameSync(join(root, 'etc'), join(root, 'opt/etc'));
     rmSync(join(root, 'bin'));
     await measure(root);
-    expect(open()).toBe(before);
+    // Fewer is no leak: a thread of an earlier test may have ended meanwhile.
+    expect(open()).toBeLessThanOrEqual(before);
   });
 });
