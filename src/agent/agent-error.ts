@@ -14,3 +14,12 @@ export type AgentErrorCode =
 export class AgentError extends CodedError<AgentErrorCode> {
   override readonly name = 'AgentError';
 }
+
+/** One half ended by itself; `exitCode` is the half's own, where it ended with one. */
+export class HalfDied extends AgentError {
+  readonly exitCode: number | undefined;
+  constructor(message: string, exitCode: number | undefined) {
+    super('half-died', message, { hint: 'Its last log lines say why.' });
+    this.exitCode = exitCode;
+  }
+}

@@ -74,6 +74,8 @@ export async function openReportQueue(
   // be followed by another of the same number.
   const unsealed: QueuedReport[] = [];
 
+  const unreadable = new WeakMap<QueuedReport, number>();
+
   const forget = (report: QueuedReport): void => {
     const index = waiting.findIndex(({ name }) => name === report.name);
     if (index >= 0) waiting.splice(index, 1);
@@ -118,7 +120,13 @@ export async function openReportQueue(
         const report = waiting[0];
         held = report?.name;
         if (report === undefined) return undefined;
-        const body = await readReport(spool, report);
+        const body = await readReport(spool, report).catch(async (thrown: unknown) => {
+          unreadable.set(report, (unreadable.get(report) ?? 0) + 1);
+          // One file that can't be read must not hold up all that come after it.
+          if ((unreadable.get(report) ?? 0) < READ_TRIES) throw thrown;
+          await setAside(report).catch(() => undefined);
+          return undefined;
+        });
         if (body !== undefined) return { report, body };
         forget(report);
       }
@@ -130,6 +138,9 @@ export async function openReportQueue(
     refused: setAside,
   };
 }
+
+/** How often a report is tried to be read before it is set aside. */
+const READ_TRIES = 3;
 
 /** The report's bytes; undefined where the file is gone or damaged, so that it can never be delivered. */
 async function readReport(spool: Spool, report: QueuedReport): Promise<Buffer | undefined> {

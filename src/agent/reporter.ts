@@ -31,7 +31,10 @@ export type Reporter = {
   /** Says that the verdict changed. */
   changed: (kind: 'change' | 'interval') => void;
   counts: () => ReportCounts;
-  /** Stops sending; what waits stays on disk for the next start. */
+  /**
+   * Makes the reports that are due, gives them at most two seconds to go out, and stops; what waits stays on
+   * disk for the next start. What ends an instance that drifted (a power-off, say) is often what drift started.
+   */
   close: () => Promise<void>;
 };
 
@@ -42,6 +45,8 @@ const MAX_INTERVAL_SECONDS = 3600;
 /** After this a report that could not be written to disk is made anew. */
 const REMAKE_MS = 5000;
 const RETRY_MS = { first: 1000, most: 60_000 };
+/** How long the last reports may take when the process is told to stop. */
+const CLOSE_PATIENCE_MS = 2000;
 /** PEM of a certificate authority, or a few. */
 const MAX_CA_BYTES = 1024 * 1024;
 
@@ -69,6 +74,8 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
   let intervalSeconds = collector.intervalSeconds;
   let making: Promise<void> = Promise.resolve();
   let wake = Promise.withResolvers<void>();
+  // Resolved where nothing waits, or the collector can't be reached.
+  let idle = Promise.withResolvers<void>();
 
   const later = (ms: number, run: () => void): void => {
     const timer = setTimeout(() => {
@@ -110,6 +117,7 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
       wake = Promise.withResolvers<void>();
       const next = await queue.next();
       if (next === undefined) {
+        idle.resolve();
         await wake.promise;
         continue;
       }
@@ -140,6 +148,7 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
           break;
         case 'failed':
           counts.failed += 1;
+          idle.resolve();
           if (backoff.failures() === 0)
             log.warn(
               { code: 'collector-unreachable', waiting: queue.waiting() },
@@ -149,6 +158,13 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
           break;
       }
     }
+  };
+  const lastChance = async (): Promise<void> => {
+    idle = Promise.withResolvers();
+    wake.resolve();
+    const patience = setTimeout(() => idle.resolve(), CLOSE_PATIENCE_MS);
+    await idle.promise;
+    clearTimeout(patience);
   };
   const delivering = (async () => {
     while (!stop.signal.aborted) {
@@ -167,10 +183,12 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
     changed: make,
     counts: () => ({ ...counts, dropped: queue.dropped(), spooled: queue.waiting() }),
     close: async () => {
+      for (const timer of timers) clearTimeout(timer);
+      await making;
+      if (queue.waiting() > 0 && backoff.failures() === 0) await lastChance();
       stop.abort();
       wake.resolve();
-      for (const timer of timers) clearTimeout(timer);
-      await Promise.all([making, delivering]);
+      await delivering;
       await client.close();
     },
   };

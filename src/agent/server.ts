@@ -2,6 +2,7 @@ import { join } from 'node:path';
 
 import type { Verdict } from '../attestation/verdict.ts';
 import { messageOf } from '../base/errors.ts';
+import { readBootId } from '../host/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
 import { type HttpServer, serveHttp } from '../host/http-server.ts';
 import { loadRelease } from '../host/load-release.ts';
@@ -12,6 +13,7 @@ import { readTrustPin } from '../host/trust-pin.ts';
 import { type Engine, createEngine } from '../policy/engine.ts';
 import { MAX_BODY_BYTES, createDecideApp } from './decide-app.ts';
 import { createHealthApp } from './health-app.ts';
+import { readLatch } from './latch.ts';
 import { createMetrics } from './metrics.ts';
 import { reasonOf } from './reason.ts';
 import { type Reporter, startReporter } from './reporter.ts';
@@ -78,7 +80,18 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
     ...(deps.silenceMs === undefined ? {} : { silenceMs: deps.silenceMs }),
   });
   starting.defer(() => follower.close());
-  const verdict = (): Verdict => standing.see(follower.view());
+  let latched: Verdict | undefined;
+  const verdict = (): Verdict => latched ?? standing.see(follower.view());
+  // What stops this process may be what drift started (a power-off), before the verdict came over the socket.
+  // The latch is written first, so a last look at it lets the last report tell.
+  const seeLatch = async (): Promise<void> => {
+    const { state } = verdict();
+    if (state === 'drifted' || state === 'refused') return;
+    const latch = await readLatch(settings.runDirectory, await readBootId(), now().toISOString());
+    if (latch.kind !== 'latched') return;
+    latched = latch.verdict;
+    standing.see({ live: true, verdict: latched });
+  };
 
   const decideSocket = decideSocketPath(settings.runDirectory);
   const decide = await serve(
@@ -106,6 +119,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
   starting.defer(() => health.close());
   const reporter = await startReports(settings, deps, verdict);
   if (reporter !== undefined) starting.defer(() => reporter.close());
+  starting.defer(seeLatch); // the last deferred is done first
   reports.reporter = reporter;
 
   const running = starting.move();

@@ -119,11 +119,14 @@ function withFindings(model: Model, event: StateEvent & { type: 'checked' }): Mo
 }
 
 function underLatch(verdict: Verdict): Model {
-  const reason = verdict.reason ?? {
-    code: 'latched',
-    message: `drift was found at ${verdict.since}, before this process started; only a reboot clears it`,
-  };
   const state = verdict.state === 'refused' ? 'refused' : 'drifted';
+  const latched = `latched at ${verdict.since}, before this process started; only a reboot clears it`;
+  const before = verdict.reason;
+  const said = before?.message.replace(/ \(latched at [^)]*\)$/, ''); // by the restart before this one
+  const reason =
+    before === undefined || said === undefined || before.code === 'latched'
+      ? { code: 'latched', message: latched }
+      : { code: before.code, message: `${said} (${latched})` };
   return { verdict: { ...verdict, state, reason }, counted: new Set(), shownSize: 0 };
 }
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 import type { Log } from '../host/log.ts';
-import { AgentError } from './agent-error.ts';
+import { HalfDied } from './agent-error.ts';
 import { safeEnvironment } from './environment.ts';
 import { readSettings } from './settings.ts';
 
@@ -24,7 +24,7 @@ const PATIENCE_MS = 5000;
 /**
  * Runs both halves as two processes of this program, each with an environment without the variables that
  * change a program from outside. Resolves when `stop` is aborted and both have ended.
- * @throws AgentError `settings-invalid`; `half-died` where one ended by itself: the other is stopped then,
+ * @throws AgentError `settings-invalid`; HalfDied where one ended by itself: the other is stopped then,
  * for half an agent is none
  */
 export async function superviseHalves(options: SuperviseOptions): Promise<void> {
@@ -52,9 +52,8 @@ export async function superviseHalves(options: SuperviseOptions): Promise<void> 
   }
   await Promise.all(children.map(({ child, ended }) => end(child, ended)));
   if (first === undefined) return;
-  throw new AgentError('half-died', `the half "${first.half}" ${first.how}`, {
-    hint: 'Its last log lines say why.',
-  });
+  const exitCode = children.find(({ half }) => half === first.half)?.child.exitCode ?? undefined;
+  throw new HalfDied(`the half "${first.half}" ${first.how}`, exitCode);
 }
 
 async function whenEnded(child: ChildProcess): Promise<string> {

@@ -1,6 +1,7 @@
 import { utf8 } from '../base/bytes.ts';
 import { BaseError } from '../base/errors.ts';
 import { type JsonValue, canonicalJson, parseJson } from '../base/json.ts';
+import { type Reader, readShape } from '../base/shape.ts';
 import { HostError } from '../host/host-error.ts';
 import { requestUnix } from '../host/unix-http.ts';
 
@@ -38,6 +39,22 @@ export async function askAgent(
     throw new HostError('answer-malformed', `the agent at "${socket}" gave no JSON: ${cause.message}`, {
       cause,
       hint: 'Is another program listening there?',
+    });
+  }
+}
+
+/**
+ * Reads an answer of the agent.
+ * @throws HostError `answer-malformed` where it has another shape: what answers is no agent of this version
+ */
+export function readAnswer<T>(reader: Reader<T>, value: JsonValue, socket: string): T {
+  try {
+    return readShape(reader, value, `the answer at "${socket}"`);
+  } catch (cause) {
+    if (!(cause instanceof BaseError)) throw cause;
+    throw new HostError('answer-malformed', cause.message, {
+      cause,
+      hint: 'Is another program listening there, or an agent of another version?',
     });
   }
 }

@@ -2,19 +2,8 @@ import type { Command } from 'commander';
 
 import { BaseError } from '../base/errors.ts';
 import { type JsonObject, type JsonValue, parseJson } from '../base/json.ts';
-import {
-  type Read,
-  isObject,
-  bool,
-  list,
-  oneOf,
-  optional,
-  readShape,
-  record,
-  text,
-  whole,
-} from '../base/shape.ts';
-import { DEFAULT_SOCKET, askAgent } from './agent-socket.ts';
+import { type Read, isObject, bool, list, oneOf, optional, record, text, whole } from '../base/shape.ts';
+import { DEFAULT_SOCKET, askAgent, readAnswer } from './agent-socket.ts';
 import { EXIT } from './exit-codes.ts';
 import { UsageError } from './failure.ts';
 import { type Terminal, labelled } from './terminal.ts';
@@ -63,7 +52,7 @@ export function addAskVerb(program: Command, context: CliContext): void {
           },
         });
         if (answer.status !== 200) throw refusedBy(answer.status, answer.value);
-        const decision = readShape(answerShape, answer.value, 'the answer of the agent');
+        const decision = readAnswer(answerShape, answer.value, options.socket);
         if (options.json === true) printJson(context.terminal, answer.value);
         else context.terminal.out(describe(decision, context.terminal));
         return decision.decision ? EXIT.good : EXIT.no;

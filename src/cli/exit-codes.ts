@@ -35,10 +35,15 @@ const BY_ERROR_CODE: Readonly<Record<string, ExitCode>> = {
   timeout: EXIT.unavailable,
   'tests-failed': EXIT.no,
   'half-died': EXIT.unavailable,
+  'answer-malformed': EXIT.unavailable,
 };
 
 /** The exit code for what a verb threw: `internal` for what is no `CodedError`, which is a bug. */
 export function exitCodeOf(thrown: unknown): ExitCode {
   if (!(thrown instanceof CodedError)) return EXIT.internal;
+  // `run` hands on what the half that ended had to say.
+  const handedOn =
+    'exitCode' in thrown ? Object.values(EXIT).find((code) => code === thrown.exitCode) : undefined;
+  if (handedOn !== undefined && handedOn !== EXIT.good) return handedOn;
   return BY_ERROR_CODE[thrown.code] ?? EXIT.refused;
 }

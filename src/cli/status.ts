@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 
 import { type State, type Verdict, verdictShape } from '../attestation/verdict.ts';
-import { readShape } from '../base/shape.ts';
-import { DEFAULT_SOCKET, askAgent } from './agent-socket.ts';
+import { DEFAULT_SOCKET, askAgent, readAnswer } from './agent-socket.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { describeFindings } from './findings.ts';
 import { type Style, type Terminal, formatBytes, formatCount, formatSeconds, labelled } from './terminal.ts';
@@ -36,7 +35,7 @@ export function addStatusVerb(program: Command, context: CliContext): void {
     .action(
       action<{ json?: true; socket: string }, []>(context, async (options) => {
         const { value } = await askAgent(options.socket, { method: 'GET', path: '/status' });
-        const verdict = readShape(verdictShape, value, 'the answer of the agent');
+        const verdict = readAnswer(verdictShape, value, options.socket);
         if (options.json === true) printJson(context.terminal, verdict);
         else context.terminal.out(describe(verdict, context.terminal, new Date()));
         return EXIT_BY_STATE[verdict.state];

@@ -1,4 +1,5 @@
 import { escapeControls } from '../base/display.ts';
+import { EXIT } from './exit-codes.ts';
 
 /** Where a verb prints: results to stdout, everything said on the way to stderr. */
 export type Terminal = {
@@ -23,6 +24,8 @@ export type Style = {
 /** The process's own terminal. Colour follows no-color.org; FORCE_COLOR is not honoured. */
 export function processTerminal(): Terminal {
   const { stdout, stderr, env } = process;
+  // Whoever read the output is gone (`sealborn status | head -1`): there is nobody left to tell.
+  for (const stream of [stdout, stderr]) stream.on('error', () => process.exit(EXIT.io));
   const plain = (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb';
   return {
     out: (text) => void stdout.write(text),

@@ -32,7 +32,7 @@ export function findPresent(root: number, absent: readonly BytePath[], at: strin
 
 /**
  * For a build: refuses a tree that holds what the release declares absent.
- * @throws HostError `absent-path-exists`, `not-a-directory` for a path through a link, `tree-unreadable`
+ * @throws HostError `absent-path-exists`, `rule-unusable` for a path through a link, `tree-unreadable`
  */
 export function requireAbsent(root: number, absent: readonly BytePath[]): void {
   for (const path of absent) {
@@ -43,7 +43,7 @@ export function requireAbsent(root: number, absent: readonly BytePath[]): void {
     }
     if ('through' in found) {
       throw new HostError(
-        'not-a-directory',
+        'rule-unusable',
         `"/${displayPath(path)}" is declared absent, but leads through the link "/${displayPath(found.through)}"`,
         { hint: 'Under "measure", name it by a path without links.' },
       );

@@ -118,7 +118,7 @@ export class HashPool {
       onProgress === undefined ? undefined : setInterval(() => onProgress(this.#done()), PROGRESS_MS);
     try {
       const workers = this.#workers.slice(0, options.threads);
-      const run = { mode, root, at: now.toISOString(), seconds: now.getTime() / 1000 };
+      const run = { mode, root, at: now.toISOString(), clockOffset: (now.getTime() - Date.now()) / 1000 };
       const answers = await Promise.allSettled(
         workers.map((worker) =>
           ask(worker, { kind: 'run', run }).catch((thrown: unknown) => {

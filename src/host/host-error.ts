@@ -11,6 +11,7 @@ export type HostErrorCode =
   | 'tree-unreadable'
   | 'tree-changed'
   | 'absent-path-exists'
+  | 'rule-unusable'
   | 'aborted'
   | 'address-invalid'
   | 'address-in-use'

@@ -104,7 +104,9 @@ export class Inspection {
   /** Remembers that the entry is good in the state that `stat` shows. */
   remember(index: number): void {
     stat.stamp(this.job.stamps, index * STAMP_WORDS);
-    this.job.good[index] = Math.abs(this.run.seconds - stat.changedAt) > SETTLE_SECONDS ? 1 : 0;
+    // Not the time at which the run began: in a long one, what changed meanwhile would count as settled.
+    const now = Date.now() / 1000 + this.run.clockOffset;
+    this.job.good[index] = Math.abs(now - stat.changedAt) > SETTLE_SECONDS ? 1 : 0;
   }
 
   forget(index: number): void {

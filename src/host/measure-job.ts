@@ -54,8 +54,8 @@ export type MeasureRun = {
   root: number;
   /** The time that findings carry: RFC 3339. */
   at: string;
-  /** The same in seconds since 1970. */
-  seconds: number;
+  /** Seconds by which the caller's clock is ahead of this machine's: 0 but in tests. */
+  clockOffset: number;
 };
 
 /** What a thread says when no unit is left. */

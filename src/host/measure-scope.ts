@@ -1,6 +1,6 @@
 import { type BytePath, bytePathOfText, isWithin, parentPath } from '../base/byte-path.ts';
 import type { MeasureRules } from '../base/measure-rules.ts';
-import { type PackedTree, TYPE_DIR, findPath } from '../manifest/packed-tree.ts';
+import { type PackedTree, TYPE_DIR, TYPE_LINK, findPath } from '../manifest/packed-tree.ts';
 import { HostError } from './host-error.ts';
 import { SCOPE_MUTABLE, SCOPE_OPEN, SCOPE_OPTIONAL } from './measure-job.ts';
 
@@ -43,7 +43,8 @@ export function isBundleMeasured(scope: Scope): boolean {
 /**
  * The `SCOPE_` bits of each entry. With `bundleOptional`, the bundle's directory may be missing, and so may
  * those above it that lead to nothing else.
- * @throws HostError `not-found` where the tree lists nothing at a measured root: it is not of these rules
+ * @throws HostError `not-found` where the tree lists nothing at a measured root: it is not of these rules;
+ * `rule-unusable` where it lists a link there
  */
 export function scopeBits(tree: PackedTree, scope: Scope, bundleOptional: boolean): Uint8Array {
   const bits = new Uint8Array(new SharedArrayBuffer(tree.count));
@@ -53,6 +54,12 @@ export function scopeBits(tree: PackedTree, scope: Scope, bundleOptional: boolea
     if (index < 0) {
       throw new HostError('not-found', `the manifest lists nothing at the measured root "/${root}"`, {
         hint: 'Its release was built with other rules. Build it again.',
+      });
+    }
+    if (tree.type[index] === TYPE_LINK) {
+      // The build refuses it; a bundle of an older build must not pass for a measured tree.
+      throw new HostError('rule-unusable', `the measured root "/${root}" is a link in the manifest`, {
+        hint: 'What it points to is not measured. Build the release again, naming the root without links.',
       });
     }
     bits.fill(0, index, tree.end[index]);

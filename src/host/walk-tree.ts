@@ -140,13 +140,9 @@ class Walker {
       roots.some((root) => isWithin(root, path) && (root !== path || type === TYPE_LINK)) ||
       isWithin(bundle, path);
     if (!leads && !mutable.includes(path)) return;
-    throw new HostError(
-      'not-a-directory',
-      `"/${displayPath(path)}" is not a directory, but the rules say so`,
-      {
-        hint: 'Under "measure", name a measured root, a mutable directory and the bundle by a path without links.',
-      },
-    );
+    throw new HostError('rule-unusable', `"/${displayPath(path)}" is not a directory, but the rules say so`, {
+      hint: 'Under "measure", name a measured root, a mutable directory and the bundle by a path without links.',
+    });
   }
 
   /** Opens a directory's turn; it stands on top of the stack, and `stat` holds its state. */

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { latchPath } from '../../src/agent/latch.ts';
+import { latchPath, writeLatch } from '../../src/agent/latch.ts';
 import { type Measurer, type MeasurerDependencies, startMeasurer } from '../../src/agent/measurer.ts';
 import { type AgentServer, startServer } from '../../src/agent/server.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import { startCollector } from '../../src/collector/serve.ts';
 import { createTreeChecker } from '../../src/host/check-tree.ts';
+import { readBootId } from '../../src/host/boot-id.ts';
 import { HostError } from '../../src/host/host-error.ts';
 import { SILENT_LOG } from '../../src/host/log.ts';
 import { requestUnix } from '../../src/host/unix-http.ts';
@@ -163,7 +164,12 @@ describe('startMeasurer and startServer', () => {
     await machine.reseal();
     const again = await measure(machine);
     await again.settled;
-    expect(again.verdict()).toMatchObject({ state: 'refused', reason: measurer.verdict().reason });
+    const { code: sameCode, message = '' } = measurer.verdict().reason ?? {};
+    expect(again.verdict()).toMatchObject({
+      state: 'refused',
+      reason: { code: sameCode, message: expect.stringContaining(message) as string },
+    });
+    expect(again.verdict().reason?.message).toContain('only a reboot clears it');
   });
 
   it('refuse (row 37) k-1 of k signatures, also where one key signs twice, and take k of k', async () => {
@@ -423,6 +429,24 @@ describe('startMeasurer and startServer', () => {
     });
     expect(metrics).toMatch(/sealborn_reports_total\{result="sent"\} [3-9]/);
     expect(metrics).toContain('sealborn_reports_total{result="dropped"} 0');
+  });
+
+  it('report a drift that ends the agent before the verdict came over the socket', async () => {
+    const collector = await startCollector({
+      listen: { host: '127.0.0.1', port: 0 },
+      database: join((await sealMachine()).directory, 'fleet.db'),
+    });
+    onTestFinished(() => collector.close());
+    const machine = await sealMachine();
+    const server = await serve(machine, `collector: {url: "${collector.url}", splaySeconds: 0}`);
+    const measurer = await measure(machine);
+    await untilState(server.decideSocket, 'trusted');
+    await measurer.close();
+    const drifted = { ...measurer.verdict(), state: 'drifted' as const, driftTotal: 1 };
+    await writeLatch(machine.settings().runDirectory, await readBootId(), drifted);
+    await server.close(); // as a power-off that the latch set off would
+    const hosts = await (await fetch(`${collector.url}/v1/hosts`)).text();
+    expect(hosts).toContain('"state":"drifted"');
   });
 
   it('serve all the same where reports can not be made', async () => {

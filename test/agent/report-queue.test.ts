@@ -1,4 +1,4 @@
-import { chmod, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -46,6 +46,20 @@ describe('openReportQueue', () => {
     expect(second.last()).toEqual({ seq: 3, digest: sha256(body(3)) });
     expect(await sent(second)).toEqual(['2 interval 2', '3 interval 3']);
     expect((await openReportQueue(directory, host)).last()?.seq).toBe(3);
+  });
+
+  it('sets aside a report that can not be read, so that it does not hold up the others', async () => {
+    const directory = await temporaryDirectory();
+    const queue = await openReportQueue(directory, host);
+    await queue.add('change', 1, body(1));
+    await queue.add('change', 2, body(2));
+    const [first] = (await readdir(join(directory, 'spool'))).sort();
+    await rm(join(directory, 'spool', first!));
+    await mkdir(join(directory, 'spool', first!)); // reading it fails, whoever tries
+    await expect(queue.next()).rejects.toThrow();
+    await expect(queue.next()).rejects.toThrow();
+    expect((await queue.next())?.report.seq).toBe(2);
+    expect(await readdir(join(directory, 'refused'))).toEqual([first]);
   });
 
   it('goes on with the newest report where a crash came before chain.json', async () => {

@@ -223,14 +223,24 @@ describe('startReporter', () => {
     },
   );
 
-  it('closes at once while the collector keeps it waiting', async () => {
+  it('makes and delivers what is due before it closes, since drift may be what ends the machine', async () => {
+    const accepted: VerifiedReport[] = [];
+    const { url } = await fakeCollector(accepting(accepted));
+    const { reporter, set } = await report(await temporaryDirectory(), url);
+    await until('the first report', () => reporter.counts().sent >= 1);
+    set('drifted');
+    await reporter.close();
+    expect(states(accepted)).toEqual(['1 starting', '2 drifted']);
+  });
+
+  it('closes within its patience while the collector keeps it waiting, and keeps the report', async () => {
     const asked = Promise.withResolvers<void>();
     const { url } = await fakeCollector(() => asked.resolve());
     const { reporter } = await report(await temporaryDirectory(), url);
     await asked.promise;
     const before = performance.now();
     await reporter.close();
-    expect(performance.now() - before).toBeLessThan(1000);
+    expect(performance.now() - before).toBeLessThan(4000);
     expect(reporter.counts().spooled).toBe(1);
   });
 });

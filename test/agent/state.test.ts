@@ -134,7 +134,10 @@ describe('advance', () => {
     const taken = after({ type: 'latched', verdict: drifted }).verdict;
     expect(taken).toMatchObject({ ...drifted, reason: { code: 'latched' } });
     const refused = after({ type: 'refused', at, reason }).verdict;
-    expect(after({ type: 'latched', verdict: refused }).verdict).toEqual(refused);
+    const again = after({ type: 'latched', verdict: refused }).verdict;
+    const message = `${reason.message} (latched at ${at}, before this process started; only a reboot clears it)`;
+    expect(again).toEqual({ ...refused, reason: { ...reason, message } });
+    expect(after({ type: 'latched', verdict: again }).verdict).toEqual(again);
   });
 
   it('never takes over a latch that claims a good state', () => {

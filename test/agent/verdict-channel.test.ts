@@ -23,12 +23,19 @@ type Seen = {
 };
 
 /** A follower, and a way to wait for a view of it. */
-function follow(directory: string, options: { silenceMs?: number; clock?: () => number } = {}): Seen {
+function follow(
+  directory: string,
+  options: { silenceMs?: number; clock?: () => number } = {},
+  see: (view: VerdictView) => void = () => undefined,
+): Seen {
   const waiting = new Set<() => void>();
   const follower = followVerdict({
     path: verdictSocketPath(directory),
     retryMs,
-    onChange: () => waiting.forEach((look) => look()),
+    onChange: (view) => {
+      see(view);
+      for (const look of waiting) look();
+    },
     ...options,
   });
   onTestFinished(() => follower.close());
@@ -39,7 +46,10 @@ function follow(directory: string, options: { silenceMs?: number; clock?: () => 
     };
     waiting.add(look);
     look();
+    // A view can also turn good without a change to tell of: when heartbeats that waited are read.
+    const again = setInterval(look, 20);
     await promise;
+    clearInterval(again);
     waiting.delete(look);
     return follower.view();
   };
@@ -105,6 +115,27 @@ describe('publishVerdict and followVerdict', () => {
     expect(follower.view().live).toBe(true);
     now += 1;
     expect(follower.view()).toMatchObject({ live: false, reason: { code: 'measurer-silent' } });
+  });
+
+  it('read what waits in the socket before they call a silence, where this process was busy itself', async () => {
+    const directory = await temporaryDirectory();
+    const script = `
+      import { publishVerdict } from '${new URL('../../src/agent/verdict-publisher.ts', import.meta.url).href}';
+      await publishVerdict('${directory}', ${JSON.stringify(trusted)}, 50);
+      console.log('ready');`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    const seen: VerdictView[] = [];
+    const { until, follower } = follow(directory, { silenceMs: 400 }, (view) => seen.push(view));
+    await until(isLive);
+    const busyUntil = performance.now() + 1000;
+    while (performance.now() < busyUntil); // a long piece of work that lets nothing else run
+    expect(follower.view()).toMatchObject({ live: false, reason: { code: 'measurer-silent' } });
+    await until(isLive); // as soon as the socket is read
+    expect(seen.some(isLost('measurer-silent'))).toBe(false);
   });
 
   it('stay live as long as heartbeats come', async () => {
