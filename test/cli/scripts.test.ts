@@ -23,8 +23,15 @@ describe('command line scripts', () => {
   });
   afterAll(() => rmSync(bin, { recursive: true, force: true }));
 
-  it.each(readdirSync(SCRIPTS))('%s', (name) => {
-    const steps = parseScript(readFileSync(join(SCRIPTS, name), 'utf8'));
+  it.for(readdirSync(SCRIPTS))('%s', (name, context) => {
+    const text = readFileSync(join(SCRIPTS, name), 'utf8');
+    for (const [, program = ''] of text.matchAll(/^# needs: (\S+)$/gm)) {
+      if (spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0) {
+        process.stderr.write(`skipped: ${name} needs ${program}\n`);
+        context.skip(`needs ${program}`);
+      }
+    }
+    const steps = parseScript(text);
     const place = mkdtempSync(join(tmpdir(), 'sealborn-cli-'));
     mkdirSync(join(place, 'home'));
     try {
