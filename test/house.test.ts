@@ -68,6 +68,21 @@ describe('the house', () => {
     expect(importing).toEqual(['src/policy/cedar-wasm.ts']);
   });
 
+  it('lets the agent reach cedar-wasm by no import', () => {
+    const byFile = new Map(sources.map(({ file, text }) => [file, text]));
+    const reached = new Set<string>();
+    const visit = (file: string): void => {
+      if (reached.has(file)) return;
+      reached.add(file);
+      for (const [, target] of (byFile.get(file) ?? '').matchAll(/(?:from|import)\s*\(?'(\.\.?\/[^']+)'/g)) {
+        visit(join(dirname(file), target ?? ''));
+      }
+    };
+    for (const { file } of sources) if (file.startsWith('src/agent/')) visit(file);
+    expect(reached).toContain('src/policy/engine.ts');
+    expect(reached).not.toContain('src/policy/cedar-wasm.ts');
+  });
+
   it('has a lock file that npm ci takes where a registry lacks some bindings (scripts/tidy-lock.ts)', () => {
     const { packages } = JSON.parse(readFileSync(join(PROJECT, 'package-lock.json'), 'utf8')) as {
       packages: Record<string, { optionalDependencies?: Record<string, string>; resolved?: string }>;

@@ -1,7 +1,6 @@
 import { BaseError } from '../base/errors.ts';
-import type { JsonObject, JsonValue } from '../base/json.ts';
+import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
 import { type Reader, isObject, oneOf, optional, readShape, record, text } from '../base/shape.ts';
-import type { EntityUid } from './document.ts';
 import type { Decision, Engine, Question } from './engine.ts';
 import { PolicyError } from './policy-error.ts';
 
@@ -20,8 +19,8 @@ export type EvaluationContext = {
   reason: Decision['reason'];
   policies: Decision['policies'];
   errors?: Decision['errors'];
-  /** The parts of the request whose `properties` were not used. */
-  ignored?: ('subject' | 'resource')[];
+  /** The parts of the request whose `properties` (or, of the context, fields) were not used, or not all. */
+  ignored?: ('subject' | 'resource' | 'context')[];
 };
 
 /** A batch: section 7 ("Access Evaluations API"). An item that is no request holds what is wrong with it. */
@@ -118,7 +117,7 @@ export function evaluate(engine: Engine, request: EvaluationRequest): Evaluation
       ...(errors.length === 0 ? {} : { errors }),
       ...(ignored === undefined || ignored.length === 0
         ? {}
-        : { ignored: ignored.map((role) => (role === 'principal' ? 'subject' : 'resource')) }),
+        : { ignored: ignored.map((part) => (part === 'principal' ? 'subject' : part)) }),
     },
   };
 }
@@ -145,18 +144,18 @@ function malformed(error: PolicyError): Evaluation {
   };
 }
 
-/** How a request's words become Cedar's: the action's type is `Action` in the namespace of the resource. */
+/** How a request's words become Cedar's: the schema tells the namespaces of what it names. */
 export function questionOf({ subject, action, resource, context }: EvaluationRequest): Question {
-  const namespace = /^(.*::)?[^:]*$/.exec(resource.type)?.[1] ?? '';
-  const act: EntityUid = { type: `${namespace}Action`, id: action.name };
   return {
     principal: { type: subject.type, id: subject.id },
-    action: act,
+    action: { name: action.name },
     resource: { type: resource.type, id: resource.id },
-    context: context ?? {},
+    context: context ?? NO_CONTEXT,
     claimed: {
       ...(subject.properties === undefined ? {} : { principal: subject.properties }),
       ...(resource.properties === undefined ? {} : { resource: resource.properties }),
     },
   };
 }
+
+const NO_CONTEXT: JsonObject = emptyObject();

@@ -1,92 +1,195 @@
 import {
   type DetailedError,
   type EntityJson,
+  type PolicyJson,
+  type TemplateLink,
   checkParseEntities,
-  checkParsePolicySet,
-  checkParseSchema,
-  isAuthorized,
   policyToJson,
+  preparsePolicySet,
+  schemaToJsonWithResolvedTypes,
+  statefulIsAuthorized,
+  templateToJson,
   validate,
 } from '@cedar-policy/cedar-wasm/nodejs';
 
-export type { DetailedError, EntityJson } from '@cedar-policy/cedar-wasm/nodejs';
+import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
+import { isObject } from '../base/shape.ts';
+import { messageOf } from '../base/errors.ts';
+import type { BakedEntity, CompiledPolicy, EntityUid } from './document.ts';
 
 /*
- * Cedar's own implementation, compiled to WebAssembly: the parser and validator of the pipeline, and for now
- * also what decides (docs/decisions/0001-engine.md). No other file imports it.
+ * Cedar's own implementation, compiled to WebAssembly: the parser and validator of the pipeline, and the oracle
+ * that the engine is tested against. No other file imports it, and nothing on a host loads it.
  */
 
-/** What is wrong with a policy's text; empty where it parses as one static policy. */
-export function policyProblems(text: string): DetailedError[] {
-  const answer = checkParsePolicySet({ staticPolicies: { policy: text } });
-  return answer.type === 'failure' ? answer.errors : [];
+/** What Cedar finds wrong: `start` counts UTF-8 bytes in the text it was given. */
+export type CedarProblem = { message: string; help: string | null; start: number; expected: string | null };
+
+export type Parsed = { json: JsonObject } | { problems: CedarProblem[] };
+
+/** A policy's text as Cedar's JSON. Integers beyond 2^53 - 1 come back rounded. */
+export function policyJson(text: string, kind: 'policy' | 'template'): Parsed {
+  return guarded(() => {
+    const answer = kind === 'policy' ? policyToJson(text) : templateToJson(text);
+    return answer.type === 'failure' ? failed(answer.errors) : { json: answer.json as unknown as JsonObject };
+  });
 }
 
-/** The effect and annotations of a policy that parses. */
-export function policyHead(text: string): { effect: 'permit' | 'forbid'; id: string | undefined } {
-  const answer = policyToJson(text);
-  if (answer.type === 'failure') throw new TypeError(`not a policy: ${answer.errors[0]?.message ?? ''}`);
-  return { effect: answer.json.effect, id: answer.json.annotations?.['id'] };
+/** A schema's text as Cedar's JSON, names resolved. */
+export function schemaJson(text: string): Parsed {
+  return guarded(() => {
+    const answer = schemaToJsonWithResolvedTypes(text);
+    return answer.type === 'failure' ? failed(answer.errors) : { json: answer.json as unknown as JsonObject };
+  });
 }
 
-/** What is wrong with a schema's text; empty where it parses. */
-export function schemaProblems(schema: string): DetailedError[] {
-  const answer = checkParseSchema(schema);
-  return answer.type === 'failure' ? answer.errors : [];
-}
-
-export type PolicyProblem = { policyId: string; error: DetailedError };
+export type PolicyTexts = {
+  policies: ReadonlyMap<string, string>;
+  templates: ReadonlyMap<string, string>;
+  links: readonly { id: string; template: string; values: Readonly<Record<string, EntityUid>> }[];
+};
 
 /**
  * What strict validation finds wrong with policies that parse: errors, and warnings too, since a policy that
- * can never apply is a mistake in a file that grants access.
+ * can never apply is a mistake in a file that grants access. `id` is empty where no one policy is to blame.
  */
 export function validationProblems(
-  policies: Readonly<Record<string, string>>,
+  { policies, templates, links }: PolicyTexts,
   schema: string,
-): PolicyProblem[] {
+): { id: string; problem: CedarProblem }[] {
+  const templateLinks: TemplateLink[] = links.map(({ id, template, values }) => ({
+    newId: id,
+    templateId: template,
+    values,
+  }));
   const answer = validate({
     validationSettings: { mode: 'strict' },
     schema,
-    policies: { staticPolicies: policies },
+    policies: {
+      staticPolicies: Object.fromEntries(policies),
+      templates: Object.fromEntries(templates),
+      templateLinks,
+    },
   });
-  if (answer.type === 'failure') return answer.errors.map((error) => ({ policyId: '', error }));
-  return [...answer.validationErrors, ...answer.validationWarnings];
+  if (answer.type === 'failure') return problemsOf(answer.errors).map((problem) => ({ id: '', problem }));
+  return [...answer.validationErrors, ...answer.validationWarnings].flatMap(({ policyId, error }) =>
+    problemsOf([error]).map((problem) => ({ id: policyId, problem })),
+  );
 }
 
 /** What is wrong with entities under a schema; empty where nothing is. */
-export function entityProblems(entities: EntityJson[], schema: string): DetailedError[] {
-  const answer = checkParseEntities({ entities, schema });
-  return answer.type === 'failure' ? answer.errors : [];
+export function entityProblems(entities: readonly BakedEntity[], schema: string): CedarProblem[] {
+  const answer = checkParseEntities({
+    entities: entities.map((entity) => exact(entity) as EntityJson),
+    schema,
+  });
+  return answer.type === 'failure' ? problemsOf(answer.errors) : [];
 }
 
 export type CedarQuestion = {
-  principal: { type: string; id: string };
-  action: { type: string; id: string };
-  resource: { type: string; id: string };
-  context: EntityJson['attrs'];
-  policies: Readonly<Record<string, string>>;
-  entities: EntityJson[];
-  schema: string;
+  principal: EntityUid;
+  action: EntityUid;
+  resource: EntityUid;
+  /** Readable without a schema. */
+  context: JsonObject;
+  /** Entities beside those of the release. */
+  described?: readonly BakedEntity[];
 };
 
-export type CedarAnswer =
-  | { type: 'decided'; allow: boolean; determining: string[]; errors: { id: string; message: string }[] }
-  /** The question does not fit the schema. */
-  | { type: 'unfit'; message: string };
+/** Cedar's decision, its determining policies and those it could not evaluate. */
+export type CedarAnswer = { allow: boolean; determining: string[]; errors: string[] };
 
-/** Cedar's decision; a question that does not fit the schema is not decided. */
-export function decideWithCedar(question: CedarQuestion): CedarAnswer {
-  const { policies, ...call } = question;
-  const answer = isAuthorized({ ...call, policies: { staticPolicies: policies }, validateRequest: true });
-  if (answer.type === 'failure') {
-    return { type: 'unfit', message: answer.errors.map(({ message }) => message).join('; ') };
-  }
-  const { decision, diagnostics } = answer.response;
-  return {
-    type: 'decided',
-    allow: decision === 'allow',
-    determining: diagnostics.reason,
-    errors: diagnostics.errors.map(({ policyId, error }) => ({ id: policyId, message: error.message })),
+let prepared = 0;
+
+/**
+ * Cedar's own authorizer over policies of a document, or their texts, parsed once, and entities. Under a `name`
+ * there is one at a time: a second one replaces the first.
+ * @throws TypeError where Cedar can't read the policies, or later a question
+ */
+export function createCedar(
+  policies: readonly (CompiledPolicy | { id: string; text: string })[],
+  entities: readonly BakedEntity[],
+  name = `policies ${(prepared += 1)}`,
+): (question: CedarQuestion) => CedarAnswer {
+  const json = policies.map((policy) => {
+    const form = 'text' in policy ? policy.text : (exact(cedarPolicy(policy)) as PolicyJson);
+    return [policy.id, form] as const;
+  });
+  const parsed = preparsePolicySet(name, { staticPolicies: Object.fromEntries(json) });
+  if (parsed.type === 'failure') throw new TypeError(parsed.errors.map(({ message }) => message).join('; '));
+  const baked = entities.map((entity) => exact(entity) as EntityJson);
+  return ({ context, described = [], ...uids }) => {
+    const answer = statefulIsAuthorized({
+      ...uids,
+      context: exact(context) as EntityJson['attrs'],
+      preparsedPolicySetId: name,
+      entities:
+        described.length === 0 ? baked : [...baked, ...described.map((one) => exact(one) as EntityJson)],
+    });
+    if (answer.type === 'failure')
+      throw new TypeError(answer.errors.map(({ message }) => message).join('; '));
+    const { decision, diagnostics } = answer.response;
+    return {
+      allow: decision === 'allow',
+      determining: diagnostics.reason,
+      errors: diagnostics.errors.map(({ policyId }) => policyId),
+    };
   };
+}
+
+/** A policy of `policy.json` in Cedar's own JSON: lists of `&&` and `||` nest again. */
+function cedarPolicy({ effect, principal, action, resource, conditions }: CompiledPolicy): JsonObject {
+  return {
+    effect,
+    principal,
+    action,
+    resource,
+    conditions: conditions.map(({ kind, body }) => ({ kind, body: nested(body) })),
+  };
+}
+
+function nested(expression: JsonValue): JsonValue {
+  if (Array.isArray(expression)) return expression.map(nested);
+  if (!isObject(expression)) return expression;
+  const out = emptyObject();
+  for (const [name, body] of Object.entries(expression)) {
+    const isChain = (name === '&&' || name === '||') && Array.isArray(body);
+    if (!isChain) out[name] = name === 'Value' ? body : nested(body);
+    else return body.map(nested).reduce((left, right) => ({ [name]: { left, right } }));
+  }
+  return out;
+}
+
+/** TC39 "JSON.parse source text access"; the runtime has it, TypeScript's library does not name it yet. */
+const rawJson = (JSON as typeof JSON & { rawJSON: (text: string) => unknown }).rawJSON;
+
+/** The same value, with integers beyond 2^53 - 1 as JSON text: it crosses to WebAssembly as text, unrounded. */
+function exact(value: unknown): unknown {
+  if (typeof value === 'bigint') return rawJson(String(value));
+  if (Array.isArray(value)) return value.map((member) => exact(member));
+  if (!isObject(value)) return value;
+  const out: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+  for (const [name, member] of Object.entries(value)) out[name] = exact(member);
+  return out;
+}
+
+/** A text nested so deep that WebAssembly's stack overflows is a text that does not parse. */
+function guarded(parse: () => Parsed): Parsed {
+  try {
+    return parse();
+  } catch (thrown) {
+    const message = `Cedar's parser gave up (${messageOf(thrown)}); the text may be nested too deep`;
+    return { problems: [{ message, help: null, start: 0, expected: null }] };
+  }
+}
+
+function failed(errors: readonly DetailedError[]): Parsed {
+  return { problems: problemsOf(errors) };
+}
+
+function problemsOf(errors: readonly DetailedError[]): CedarProblem[] {
+  return errors.map(({ message, help, sourceLocations }) => {
+    const [place] = sourceLocations ?? [];
+    return { message, help, start: place?.start ?? 0, expected: place?.label ?? null };
+  });
 }

@@ -1,136 +1,69 @@
-import {
-  type DetailedError,
-  type EntityJson,
-  entityProblems,
-  policyHead,
-  policyProblems,
-  schemaProblems,
-  validationProblems,
-} from './cedar-wasm.ts';
-import { type CompiledPolicy, type PolicyDocument, formatUid, requireUsable } from './document.ts';
-import { requireExactIntegers } from './exact-integers.ts';
-import type { SourcedEntity } from './entities.ts';
-import { PolicyError, type PolicyErrorCode } from './policy-error.ts';
-import { type PolicySource, columnAt, lineAt, splitPolicies } from './split-policies.ts';
+import { schemaJson } from './cedar-wasm.ts';
+import { compileEntities } from './compile-entities.ts';
+import { linkTemplates, readPolicies, requireDistinct, validatePolicies } from './compile-policies.ts';
+import { type PolicyDocument, requireUsable } from './document.ts';
+import type { EntitySource } from './entities.ts';
+import { PolicyError } from './policy-error.ts';
+import { type TextFile, locate, throwProblems } from './problems.ts';
+import { type Schema, readSchema } from './schema.ts';
 
-/** A text file of a policy repository. */
-export type TextFile = { file: string; text: string };
+export type { TextFile } from './problems.ts';
 
 export type PolicySources = {
   policies: readonly TextFile[];
   schema: TextFile;
-  entities: readonly SourcedEntity[];
-  openTypes: readonly string[];
+  entities: readonly EntitySource[];
+  openTypes?: readonly string[];
 };
 
-type Placed = CompiledPolicy & { source: PolicySource; whole: string };
-
-/** Problems shown of one kind at most; a person mends a few at a time. */
-const MAX_SHOWN = 20;
-
 /**
- * Compiles a policy repository: parses every policy and the schema, validates the policies strictly, checks
- * the entities against the schema.
- * @throws PolicyError, with file, line and column of every problem
+ * Compiles a policy repository: parses every policy and the schema, fills templates, validates all of it
+ * strictly, and checks the entities. The same sources give the same document.
+ * @throws PolicyError, with file, line and column of every problem of the first kind found
  */
 export function compilePolicy(sources: PolicySources): PolicyDocument {
-  const { schema } = sources;
-  throwProblems(
-    'schema-syntax',
-    schemaProblems(schema.text).map((error) => located(schema.file, schema.text, 0, error)),
-  );
+  const { json: schema, rules } = readSchemaText(sources.schema);
   const placed = sources.policies.flatMap((file) => readPolicies(file));
+  const links = sources.entities.filter((source) => 'link' in source);
+  const entities = sources.entities.filter((source) => 'entity' in source);
+  const templates = placed.filter(({ source }) => source.isTemplate);
+  const linked = linkTemplates(templates, links);
+  requireDistinct([...placed.map(({ policy }) => policy), ...linked]);
   const document: PolicyDocument = {
     format: 1,
-    schema: schema.text,
-    policies: placed.map(({ id, file, line, effect, text }) => ({ id, file, line, effect, text })),
-    entities: sources.entities.map(({ entity }) => entity),
-    openTypes: [...new Set(sources.openTypes)].sort(),
+    schema,
+    policies: [...placed.filter(({ source }) => !source.isTemplate).map(({ policy }) => policy), ...linked],
+    entities: [],
+    openTypes: openTypesOf(sources.openTypes ?? [], rules),
   };
-  requireNoTwins(sources.entities);
   requireUsable(document);
-  validatePolicies(placed, schema.text);
-  validateEntities(sources);
-  return document;
+  validatePolicies(placed, links, sources.schema);
+  return { ...document, entities: compileEntities(entities, rules, sources.schema) };
 }
 
-function readPolicies({ file, text }: TextFile): Placed[] {
-  const stem = file.replace(/^.*\//, '').replace(/\.cedar$/, '');
-  const pieces = splitPolicies(text);
-  const problems = pieces.flatMap((source) =>
-    policyProblems(`${source.text};`).map((error) => located(file, text, source.start, error)),
-  );
-  throwProblems('policy-syntax', problems);
-  return pieces.map((source, index) => {
-    const { effect, id } = policyHead(`${source.text};`);
-    // Without an @id a policy is named by its place among the policies of its file.
-    const name = id ?? `${stem}-${index + 1}`;
-    return { id: name, file, line: source.line, effect, text: `${source.text};`, source, whole: text };
-  });
-}
-
-function validatePolicies(placed: readonly Placed[], schema: string): void {
-  const texts = Object.fromEntries(placed.map(({ id, text }) => [id, text]));
-  const byId = new Map(placed.map((policy) => [policy.id, policy]));
-  const problems = validationProblems(texts, schema).map(({ policyId, error }) => {
-    const policy = byId.get(policyId);
-    if (policy === undefined) return error.message;
-    return located(policy.file, policy.whole, policy.source.start, error);
-  });
-  throwProblems('policy-invalid', problems);
-}
-
-function requireNoTwins(entities: readonly SourcedEntity[]): void {
-  const seen = new Map<string, SourcedEntity>();
-  const problems: string[] = [];
-  for (const sourced of entities) {
-    const name = formatUid(sourced.entity.uid);
-    const other = seen.get(name);
-    const where = `${sourced.file}:${sourced.line}`;
-    if (other !== undefined) problems.push(`${where}: ${name} stands at ${other.file}:${other.line} already`);
-    seen.set(name, sourced);
+/**
+ * Reads a schema in Cedar's own syntax.
+ * @throws PolicyError `schema-syntax` with the place
+ */
+export function readSchemaText(file: TextFile): { json: PolicyDocument['schema']; rules: Schema } {
+  const parsed = schemaJson(file.text);
+  if ('problems' in parsed) {
+    throwProblems(
+      'schema-syntax',
+      parsed.problems.map((problem) => locate(file, 0, problem)),
+    );
+    throw new PolicyError('schema-syntax', `${file.file} does not parse`);
   }
-  throwProblems('entities-invalid', problems);
+  return { json: parsed.json, rules: readSchema(parsed.json) };
 }
 
-function validateEntities({ entities, schema }: PolicySources): void {
-  const problems = entities.flatMap(({ entity, file, line }) =>
-    requireExactIntegers(entity).map((problem) => `${file}:${line}: ${formatUid(entity.uid)} ${problem}`),
-  );
-  throwProblems('entities-invalid', problems);
-  const all = entities.map(({ entity }) => entity as EntityJson);
-  if (entityProblems(all, schema.text).length === 0) return;
-  // Cedar names no place, so each is asked about by itself to find the ones to blame.
-  for (const { entity, file, line } of entities) {
-    const [error] = entityProblems([entity as EntityJson], schema.text);
-    if (error !== undefined) problems.push(`${file}:${line}: ${formatUid(entity.uid)}: ${sentence(error)}`);
+/** An open type that no entity can have is a misspelling, and would leave the one that was meant closed. */
+function openTypesOf(names: readonly string[], { entityTypes }: Schema): string[] {
+  for (const name of names) {
+    if (entityTypes.has(name)) continue;
+    throw new PolicyError('policy-invalid', `openTypes: the schema has no entity type "${name}"`, {
+      hint: `It has ${[...entityTypes.keys()].join(', ')}.`,
+    });
   }
-  throwProblems(
-    'entities-invalid',
-    problems.length > 0 ? problems : entityProblems(all, schema.text).map(sentence),
-  );
-}
-
-function sentence({ message, help }: DetailedError): string {
-  const plain = message.replace(/^error during entity deserialization: /, '');
-  return help === null ? plain : `${plain} (${help})`;
-}
-
-/** Cedar counts places in bytes of UTF-8 from the start of the text it was given. */
-function located(file: string, text: string, start: number, error: DetailedError): string {
-  const label = error.sourceLocations?.[0];
-  const bytes = Buffer.from(text.slice(start), 'utf8').subarray(0, label?.start ?? 0);
-  const offset = start + bytes.toString('utf8').length;
-  const expected = label?.label === null || label === undefined ? '' : `: ${label.label}`;
-  const message = `${error.message.replace(/^failed to parse (?:policies|policy|schema)[^:]*: (?:error parsing schema: )?/, '')}${expected}`;
-  const help = error.help === null ? '' : ` (${error.help})`;
-  return `${file}:${lineAt(text, offset)}:${columnAt(text, offset)}: ${message}${help}`;
-}
-
-function throwProblems(code: PolicyErrorCode, problems: readonly string[]): void {
-  if (problems.length === 0) return;
-  const more = problems.length > MAX_SHOWN ? [`and ${problems.length - MAX_SHOWN} more`] : [];
-  throw new PolicyError(code, [...problems.slice(0, MAX_SHOWN), ...more].join('\n'), {
-    hint: 'Mend the named lines and build again; nothing was written.',
-  });
+  return [...new Set(names)].sort();
 }

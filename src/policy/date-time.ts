@@ -26,7 +26,8 @@ export function parseDateTime(text: string): DateTime {
   const [year, month, day, hour, minute, second] = [part(1), part(2), part(3), part(4), part(5), part(6)];
   const [milliseconds, offsetHour, offsetMinute] = [part(7), part(9), part(10)];
   if (month < 1 || month > 12 || day < 1 || day > daysOfMonth(year, month)) return badDateTime(text);
-  if (hour > 23 || minute > 59 || second > 59 || offsetHour > 23 || offsetMinute > 59) return badDateTime(text);
+  if (hour > 23 || minute > 59 || second > 59 || offsetHour > 23 || offsetMinute > 59)
+    return badDateTime(text);
   const local = daysSinceEpoch(year, month, day) * DAY + hour * HOUR + minute * MINUTE + second * SECOND;
   const offset = (offsetHour * HOUR + offsetMinute * MINUTE) * (match[8] === '-' ? -1 : 1);
   return { kind: 'datetime', ms: local + milliseconds - offset + 0 };

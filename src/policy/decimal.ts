@@ -19,7 +19,8 @@ export function parseDecimal(text: string): Decimal {
     throw new EvaluationError(`${JSON.stringify(text)} is not a decimal such as "12.3456"`);
   }
   // Text this long overflows, and making a bigint of it costs time that grows with its square.
-  const magnitude = whole.length > 1000 ? undefined : BigInt(whole) * 10_000n + BigInt(fraction.padEnd(4, '0'));
+  const magnitude =
+    whole.length > 1000 ? undefined : BigInt(whole) * 10_000n + BigInt(fraction.padEnd(4, '0'));
   const scaled = magnitude === undefined ? undefined : longOf(sign === '-' ? -magnitude : magnitude);
   if (scaled === undefined) throw new EvaluationError(`the decimal ${text.slice(0, 64)} is out of range`);
   return { kind: 'decimal', scaled };

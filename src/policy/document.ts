@@ -1,12 +1,13 @@
-import { BaseError } from '../base/errors.ts';
-import { type JsonObject, type JsonValue, canonicalJson, parseJson } from '../base/json.ts';
-import { type Reader, list, mapped, oneOf, optional, readShape, record, text, whole } from '../base/shape.ts';
+import { BaseError, messageOf } from '../base/errors.ts';
+import { type JsonObject, canonicalJson, parseJson } from '../base/json.ts';
+import { type Reader, isObject, list, mapped, oneOf, readShape, record, text, whole } from '../base/shape.ts';
+import { MAX_ENTITIES, createEntityReader, entityRow, takeEntityLines } from './entity-lines.ts';
 import { PolicyError } from './policy-error.ts';
 
 /** An entity's name in Cedar. */
 export type EntityUid = { type: string; id: string };
 
-/** An entity that a release bakes in; values are Cedar's JSON, with `__entity` and `__extn`. */
+/** An entity that a release bakes in; values are Cedar's JSON, readable without a schema. */
 export type BakedEntity = {
   uid: EntityUid;
   attrs: JsonObject;
@@ -14,62 +15,91 @@ export type BakedEntity = {
   tags?: JsonObject;
 };
 
-/** One policy, with the place it was written at. */
-export type CompiledPolicy = {
-  id: string;
-  /** From the root of the policy repository. */
-  file: string;
-  line: number;
+/** Where a policy was written: its file, from the root of the policy repository, and its first line. */
+export type PolicyPlace = { id: string; file: string; line: number };
+
+/**
+ * One policy in Cedar's JSON policy format, with the place it was written at; a template's link is a policy
+ * with its slots filled. Two things differ from Cedar's format: `&&` and `||` also take a list of any length,
+ * so that long chains do not nest, and integers are never rounded.
+ */
+export type CompiledPolicy = PolicyPlace & {
   effect: 'permit' | 'forbid';
-  text: string;
+  principal: JsonObject;
+  action: JsonObject;
+  resource: JsonObject;
+  conditions: { kind: 'when' | 'unless'; body: JsonObject }[];
 };
 
 /** `policy.json`: who may do what, whole. */
 export type PolicyDocument = {
   format: 1;
-  schema: string;
+  /** Cedar's JSON schema format, names resolved. */
+  schema: JsonObject;
   policies: CompiledPolicy[];
   entities: BakedEntity[];
   /** Entity types whose attributes a request may describe. */
   openTypes: string[];
 };
 
-/** Bytes of a document at most; 100,000 entities take some 20 MB. */
+/** Bytes of a document at most; 100,000 entities take some 14 MB. */
 const MAX_DOCUMENT_BYTES = 128 * 1024 * 1024;
 const MAX_POLICIES = 100_000;
-const MAX_ENTITIES = 1_000_000;
-
-const uid: Reader<EntityUid> = record({ type: text({ max: 1024 }), id: text({ min: 0, max: 65_536 }) });
+/** An expression of `MAX_EXPRESSION_DEPTH` operators takes two levels of JSON each, a few around it. */
+const MAX_DOCUMENT_DEPTH = 256;
 
 const object: Reader<JsonObject> = (value, path, problems) => {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
+  if (isObject(value)) return value as JsonObject;
   problems.push({ path, message: 'must be a mapping' });
   return {};
 };
 
-const documentShape: Reader<PolicyDocument> = record({
+/** By hand rather than with a reader for each field: of a large release entities are nearly all there is. */
+const entityList: Reader<BakedEntity[]> = (value, path, problems) => {
+  try {
+    if (!Array.isArray(value) || value.length > MAX_ENTITIES) {
+      throw new PolicyError('document-invalid', `must be a list of at most ${MAX_ENTITIES}`);
+    }
+    const read = createEntityReader();
+    return value.map((entity: unknown, index) => read(entity, `entity ${index + 1}`));
+  } catch (thrown) {
+    problems.push({ path, message: messageOf(thrown) });
+    return [];
+  }
+};
+
+const documentShape = record({
   format: mapped(whole(1, 1), (): 1 => 1),
-  schema: text({ min: 0, max: 8 * 1024 * 1024 }),
+  schema: object,
   policies: list(
     record({
       id: text({ max: 1024 }),
       file: text({ max: 4096 }),
       line: whole(1),
       effect: oneOf('permit', 'forbid'),
-      text: text({ max: 8 * 1024 * 1024 }),
+      principal: object,
+      action: object,
+      resource: object,
+      conditions: list(record({ kind: oneOf('when', 'unless'), body: object })),
     }),
     { max: MAX_POLICIES },
   ),
-  entities: list(
-    record({ uid, attrs: object, parents: list(uid, { max: 100_000 }), tags: optional(object) }),
-    { max: MAX_ENTITIES },
-  ),
+  entities: entityList,
   openTypes: list(text({ max: 1024 }), { max: 1024 }),
 });
 
-/** The bytes of `policy.json`: canonical, so that the same document is the same bytes. */
-export function formatPolicyDocument(document: PolicyDocument): Buffer {
-  return Buffer.from(canonicalJson(document));
+/**
+ * The bytes of `policy.json`: the same document is the same bytes. One policy or entity a line, so that a
+ * comparison of two releases by line shows what changed.
+ */
+export function formatPolicyDocument({ entities, policies, ...rest }: PolicyDocument): Buffer {
+  const lines = (items: readonly unknown[]): string =>
+    items.length === 0 ? '[]' : `[\n${items.map((item) => canonicalJson(item)).join(',\n')}\n]`;
+  const head = Object.entries(rest)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `"${name}":${canonicalJson(value)}`);
+  const text = [`"entities":${lines(entities.map(entityRow))}`, ...head, `"policies":${lines(policies)}`];
+  return Buffer.from(`{${text.join(',\n')}}\n`);
 }
 
 /**
@@ -84,9 +114,13 @@ export function parsePolicyDocument(bytes: Uint8Array): PolicyDocument {
       `policy.json is ${bytes.length} bytes; at most ${MAX_DOCUMENT_BYTES} are read`,
     );
   }
+  const limits = { maxBytes: MAX_DOCUMENT_BYTES, maxDepth: MAX_DOCUMENT_DEPTH };
+  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
-    const value: JsonValue = parseJson(bytes, 'policy.json', { maxBytes: MAX_DOCUMENT_BYTES });
-    const document = readShape(documentShape, value, 'policy.json');
+    const taken = takeEntityLines(whole, MAX_DOCUMENT_DEPTH);
+    const value = parseJson(taken?.rest ?? whole, 'policy.json', limits);
+    const document: PolicyDocument = readShape(documentShape, value, 'policy.json');
+    if (taken !== undefined) document.entities = taken.entities;
     requireUsable(document);
     return document;
   } catch (cause) {
@@ -100,7 +134,11 @@ export function parsePolicyDocument(bytes: Uint8Array): PolicyDocument {
  * @throws PolicyError
  */
 export function requireUsable({ policies, entities }: PolicyDocument): void {
-  if (policies.length === 0) throw new PolicyError('policy-empty', 'there is no policy');
+  if (policies.length === 0) {
+    throw new PolicyError('policy-empty', 'there is no policy', {
+      hint: 'A release without a policy permits nothing; write at least one permit.',
+    });
+  }
   if (!policies.some(({ effect }) => effect === 'permit')) {
     throw new PolicyError('policy-no-permit', 'there is no permit, so every answer would be no', {
       hint: 'Write at least one permit policy.',
@@ -118,11 +156,13 @@ export function requireUsable({ policies, entities }: PolicyDocument): void {
     }
     places.set(policy.id, policy);
   }
-  const seen = new Set<string>();
-  for (const entity of entities) {
-    const name = formatUid(entity.uid);
-    if (seen.has(name)) throw new PolicyError('entities-invalid', `the entity ${name} stands twice`);
-    seen.add(name);
+  const seen = new Map<string, Set<string>>();
+  for (const { uid } of entities) {
+    let ids = seen.get(uid.type);
+    if (ids === undefined) seen.set(uid.type, (ids = new Set()));
+    if (ids.has(uid.id))
+      throw new PolicyError('entities-invalid', `the entity ${formatUid(uid)} stands twice`);
+    ids.add(uid.id);
   }
 }
 

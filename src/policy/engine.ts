@@ -1,97 +1,111 @@
-import type { JsonObject } from '../base/json.ts';
-import { type EntityJson, decideWithCedar } from './cedar-wasm.ts';
-import { type CompiledPolicy, type EntityUid, type PolicyDocument, formatUid } from './document.ts';
-import { requireExactIntegers } from './exact-integers.ts';
+import type { PolicyDocument, PolicyPlace } from './document.ts';
+import { loadEntities } from './entity-store.ts';
+import { EvaluationError } from './evaluation-error.ts';
+import type { Situation } from './expression.ts';
+import { type LoadedPolicy, loadPolicy } from './load-policy.ts';
+import { indexPolicies } from './policy-index.ts';
+import { type IgnoredPart, type Question, readQuestionAsIs, readQuestionChecked } from './read-question.ts';
+import { readSchema } from './schema.ts';
 
-/** One question. */
-export type Question = {
-  principal: EntityUid;
-  action: EntityUid;
-  resource: EntityUid;
-  context: JsonObject;
-  /** Attributes that the request claims of its principal and resource. */
-  claimed?: { principal?: JsonObject; resource?: JsonObject };
-};
-
-/** Where a policy that decided was written. */
-export type PolicyPlace = { id: string; file: string; line: number };
+export type { PolicyPlace } from './document.ts';
+export type { IgnoredPart, Question } from './read-question.ts';
 
 export type Decision = {
   decision: boolean;
   reason: 'permit' | 'forbid' | 'no-permit' | 'error';
-  /** The policies that decided: the permits, the forbids, or the forbid that could not be evaluated. */
+  /** The policies that decided: the permits, the forbids, or the forbids that could not be evaluated. */
   policies: PolicyPlace[];
   /** Policies that could not be evaluated; a question that does not fit the schema has the id `""`. */
   errors: { id: string; message: string }[];
-  /** Claimed attributes that were not used: baked data wins, and only open types can be described. */
-  ignored?: ('principal' | 'resource')[];
+  /** What was claimed and not used: baked data wins, and only what the schema names of open types is taken. */
+  ignored?: IgnoredPart[];
 };
 
 export type Engine = { decide: (question: Question) => Decision };
 
 /**
- * Makes what decides out of a policy document. A permit needs a permit policy that applies and no forbid that
- * applies or can't be evaluated: Cedar itself skips a policy that fails, which for a forbid would open what it
- * guards.
+ * What happens where a policy can't be evaluated. `deny`: if it is a forbid, the answer is a deny with reason
+ * `error`, since what it guards must not open because of a mistake in it; a permit is skipped. `skip`: either is
+ * skipped, and questions are not checked against the schema, as Cedar itself does (for conformance).
  */
-export function createEngine(document: PolicyDocument): Engine {
-  const policies = Object.fromEntries(document.policies.map(({ id, text }) => [id, text]));
-  const byId = new Map(document.policies.map((policy) => [policy.id, policy]));
-  const baked = new Set(document.entities.map(({ uid }) => formatUid(uid)));
-  const open = new Set(document.openTypes);
-  const entities = document.entities as EntityJson[];
-  const place = (id: string): PolicyPlace[] => {
-    const policy: CompiledPolicy | undefined = byId.get(id);
-    return policy === undefined ? [] : [{ id, file: policy.file, line: policy.line }];
-  };
+export type ErrorMode = 'deny' | 'skip';
 
+/**
+ * Makes what decides out of a policy document. In mode `deny`, the default, a question that the schema can't read
+ * is a deny with reason `error`, one with an action that is not for its principal or resource a deny with reason
+ * `no-permit`; attributes of the context that the schema does not name are left out.
+ * The time of a decision depends on the policies that may apply to it, not on how many others there are.
+ * @throws PolicyError `document-invalid`
+ */
+export function createEngine(document: PolicyDocument, mode: ErrorMode = 'deny'): Engine {
+  const schema = readSchema(document.schema);
+  const store = loadEntities(document.entities, schema.actions);
+  const names = { entity: store.intern };
+  const policies = document.policies.map((policy, order) => loadPolicy(policy, order, names));
+  const index = indexPolicies(policies);
+  const ask =
+    mode === 'deny' ? readQuestionChecked(document, schema, store) : readQuestionAsIs(schema, store);
+
+  let tally = newTally();
+  let situation: Situation | undefined;
+  const visit = (policy: LoadedPolicy): void => {
+    if (situation !== undefined) tryPolicy(policy, situation, tally);
+  };
   return {
-    decide: ({ principal, action, resource, context, claimed = {} }) => {
-      const described: EntityJson[] = [];
-      const ignored: ('principal' | 'resource')[] = [];
-      for (const [role, uid] of [
-        ['principal', principal],
-        ['resource', resource],
-      ] as const) {
-        const attrs = claimed[role];
-        if (attrs === undefined || Object.keys(attrs).length === 0) continue;
-        const usable = open.has(uid.type) && !baked.has(formatUid(uid));
-        const twice = described.some((other) => formatUid(other.uid as EntityUid) === formatUid(uid));
-        if (usable && !twice) described.push({ uid, attrs: attrs as EntityJson['attrs'], parents: [] });
-        else ignored.push(role);
+    decide: (question) => {
+      const asked = ask(question);
+      if (asked.kind !== 'ready') {
+        const reason = asked.kind === 'malformed' ? 'error' : 'no-permit';
+        const errors = [{ id: '', message: asked.problem }];
+        return { decision: false, reason, policies: [], errors, ignored: asked.ignored };
       }
-      const [inexact] = requireExactIntegers([context, described]);
-      const answer =
-        inexact === undefined
-          ? decideWithCedar({
-              principal,
-              action,
-              resource,
-              context: context as EntityJson['attrs'],
-              policies,
-              entities: described.length === 0 ? entities : [...entities, ...described],
-              schema: document.schema,
-            })
-          : { type: 'unfit' as const, message: `the request ${inexact}` };
-      if (answer.type === 'unfit') {
-        const errors = [{ id: '', message: answer.message }];
-        return { decision: false, reason: 'error', policies: [], errors, ignored };
-      }
-      const { errors } = answer;
-      const determining = answer.determining.toSorted().flatMap((id) => place(id));
-      const failed = errors.filter(({ id }) => byId.get(id)?.effect === 'forbid').map(({ id }) => id);
-      if (answer.allow && failed.length > 0) {
-        const blamed = failed.toSorted().flatMap((id) => place(id));
-        return { decision: false, reason: 'error', policies: blamed, errors, ignored };
-      }
-      const refusal = determining.length > 0 ? 'forbid' : 'no-permit';
-      return {
-        decision: answer.allow,
-        reason: answer.allow ? 'permit' : refusal,
-        policies: determining,
-        errors,
-        ignored,
-      };
+      tally = newTally();
+      situation = asked.situation;
+      index.search(situation.principal, situation.action, situation.resource, visit);
+      return conclude(tally, asked.ignored, mode);
     },
   };
+}
+
+type Failure = { policy: LoadedPolicy; message: string };
+type Tally = { permits: LoadedPolicy[]; forbids: LoadedPolicy[]; failures: Failure[] };
+
+function newTally(): Tally {
+  return { permits: [], forbids: [], failures: [] };
+}
+
+function tryPolicy(policy: LoadedPolicy, situation: Situation, tally: Tally): void {
+  try {
+    for (const { wanted, code } of policy.conditions) {
+      const value = code(situation);
+      if (typeof value !== 'boolean') throw new EvaluationError('type error: a condition must be a bool');
+      if (value !== wanted) return;
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof EvaluationError)) throw thrown;
+    tally.failures.push({ policy, message: thrown.message });
+    return;
+  }
+  (policy.effect === 'permit' ? tally.permits : tally.forbids).push(policy);
+}
+
+/** Cedar's rule: a permit and no forbid; and in mode `deny`, no forbid that failed. */
+function conclude({ permits, forbids, failures }: Tally, ignored: IgnoredPart[], mode: ErrorMode): Decision {
+  const errors = failures
+    .sort((a, b) => a.policy.order - b.policy.order)
+    .map(({ policy, message }) => ({ id: policy.place.id, message }));
+  if (forbids.length > 0) {
+    return { decision: false, reason: 'forbid', policies: places(forbids), errors, ignored };
+  }
+  const failed = failures.map(({ policy }) => policy).filter(({ effect }) => effect === 'forbid');
+  if (mode === 'deny' && failed.length > 0) {
+    return { decision: false, reason: 'error', policies: places(failed), errors, ignored };
+  }
+  const decision = permits.length > 0;
+  return { decision, reason: decision ? 'permit' : 'no-permit', policies: places(permits), errors, ignored };
+}
+
+function places(policies: LoadedPolicy[]): PolicyPlace[] {
+  if (policies.length > 1) policies.sort((a, b) => a.order - b.order);
+  return policies.map(({ place }) => place);
 }

@@ -1,26 +1,34 @@
 import { BaseError } from '../base/errors.ts';
-import type { JsonObject } from '../base/json.ts';
+import { type JsonObject, emptyObject } from '../base/json.ts';
 import { type Reader, isObject, list, mapped, optional, record, text } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
 import type { BakedEntity, EntityUid } from './document.ts';
+import { parseEntityUid } from './entity-uid.ts';
 import { PolicyError } from './policy-error.ts';
 
 /** An entity as a file of the policy repository has it, with its place. */
 export type SourcedEntity = { entity: BakedEntity; file: string; line: number };
+/** A link of a policy template: the policy `id` is `template` with its slots filled. */
+export type SourcedLink = { link: TemplateLink; file: string; line: number };
+export type TemplateLink = {
+  id: string;
+  template: string;
+  values: { principal?: EntityUid; resource?: EntityUid };
+};
+/** What a file of `entities/` holds. */
+export type EntitySource = SourcedEntity | SourcedLink;
 
-/** `Type::"id"` as Cedar writes it, or `Type::id` where the id is one plain word. */
+/** Reads an entity's name: see `parseEntityUid`. */
 export const entityUid: Reader<EntityUid> = mapped(text({ max: 65_536 }), (word) => {
-  const quoted = /^((?:[A-Za-z_]\w*::)*[A-Za-z_]\w*)::(".*")$/s.exec(word);
-  if (quoted?.[1] !== undefined && quoted[2] !== undefined) {
-    const id: unknown = JSON.parse(quoted[2]);
-    if (typeof id === 'string') return { type: quoted[1], id };
-  }
-  const plain = /^((?:[A-Za-z_]\w*::)*[A-Za-z_]\w*)::([^\s:"]+)$/.exec(word);
-  if (plain?.[1] === undefined || plain[2] === undefined) {
-    throw new Error('must be an entity such as User::ana or User::"ana maria"');
-  }
-  return { type: plain[1], id: plain[2] };
+  const uid = parseEntityUid(word);
+  if (uid === undefined) throw new Error('must be an entity such as User::ana or User::"ana maria"');
+  return uid;
 });
+
+const writtenUid: Reader<EntityUid> = (value, path, problems) =>
+  isObject(value)
+    ? record({ type: text({ max: 1024 }), id: text({ min: 0, max: 65_536 }) })(value, path, problems)
+    : entityUid(value, path, problems);
 
 const object: Reader<JsonObject> = (value, path, problems) => {
   if (isObject(value)) return value as JsonObject;
@@ -29,36 +37,52 @@ const object: Reader<JsonObject> = (value, path, problems) => {
 };
 
 const fileShape = record({
-  entities: list(
-    record({
-      uid: entityUid,
-      parents: optional(list(entityUid, { max: 10_000 })),
-      attrs: optional(object),
-      tags: optional(object),
-    }),
-    { max: 1_000_000 },
+  entities: optional(
+    list(
+      record({
+        uid: writtenUid,
+        parents: optional(list(writtenUid, { max: 10_000 })),
+        attrs: optional(object),
+        tags: optional(object),
+      }),
+      { max: 1_000_000 },
+    ),
+  ),
+  links: optional(
+    list(
+      record({
+        id: text({ max: 1024 }),
+        template: text({ max: 1024 }),
+        values: record({ principal: optional(writtenUid), resource: optional(writtenUid) }),
+      }),
+      { max: 100_000 },
+    ),
   ),
 });
 
 /**
  * Reads a file of `entities/`: a list `entities`, each with `uid`, and optionally `parents`, `attrs` and
- * `tags`. Values are Cedar's JSON: `{__entity: {type, id}}` for an entity, `{__extn: {fn, arg}}` for an
- * extension value.
+ * `tags`; and a list `links` of policy templates. Values are Cedar's JSON; where the schema expects an entity
+ * or an extension value, `User::"ana"` and `"10.0.0.0/8"` will do.
  * @throws PolicyError `entities-invalid` with file and line
  */
-export function readEntities(bytes: Uint8Array, file: string): SourcedEntity[] {
+export function readEntities(bytes: Uint8Array, file: string): EntitySource[] {
   try {
     const { value, yaml } = readYaml(bytes, file, fileShape);
-    return value.entities.map((entity, index) => ({
-      entity: {
-        uid: entity.uid,
-        parents: entity.parents ?? [],
-        attrs: entity.attrs ?? {},
-        ...(entity.tags === undefined ? {} : { tags: entity.tags }),
-      },
+    const entities = (value.entities ?? []).map(({ uid, parents, attrs, tags }, index): SourcedEntity => {
+      const entity = { uid, parents: parents ?? [], attrs: attrs ?? emptyObject() };
+      return {
+        entity: tags === undefined ? entity : { ...entity, tags },
+        file,
+        line: yaml.lineOf(['entities', index]),
+      };
+    });
+    const links = (value.links ?? []).map((link, index) => ({
+      link,
       file,
-      line: yaml.lineOf(['entities', index]),
+      line: yaml.lineOf(['links', index]),
     }));
+    return [...entities, ...links];
   } catch (cause) {
     if (!(cause instanceof BaseError)) throw cause;
     throw new PolicyError('entities-invalid', cause.message, {

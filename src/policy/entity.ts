@@ -9,30 +9,44 @@ export type Ancestry = {
 
 export const NO_ANCESTORS: Ancestry = { list: [], set: undefined };
 
+export type EntityData = { readonly attrs: CedarRecord; readonly tags: CedarRecord };
+
 /**
- * An entity as the engine holds it. Each one that the release or a policy names stands once in the store, so
- * that being the same is being the same object; one that only a request names is made for that request.
+ * An entity as the engine holds it. Each one that the release names stands once in the store, so that being
+ * the same is being the same object; one that only a request names is made for that request.
  */
 export class Entity {
   readonly kind = 'entity';
   readonly type: string;
   readonly id: string;
-  /** What it is in. */
-  ancestry: Ancestry = NO_ANCESTORS;
-  /** The entity of the store with this name, for one that a request describes. */
+  /** The entity of the store with this name, for one that a request describes; else itself. */
   readonly named: Entity;
-  /** Its data, read at first use; undefined where there is no such entity, only its name. */
-  data: (() => EntityData) | undefined;
+  /** What it is in. */
+  ancestry: Ancestry;
+  #data: EntityData | undefined;
 
   constructor(type: string, id: string, named?: Entity) {
     this.type = type;
     this.id = id;
     this.named = named ?? this;
-    this.data = undefined;
+    this.ancestry = named?.ancestry ?? NO_ANCESTORS;
+  }
+
+  /** Whether there is more than a name. */
+  get exists(): boolean {
+    return this.#data !== undefined;
+  }
+
+  /** Its attributes and tags; undefined where there is no such entity. */
+  data(): EntityData | undefined {
+    return this.#data;
+  }
+
+  /** Makes it exist. */
+  define(data: EntityData): void {
+    this.#data = data;
   }
 }
-
-export type EntityData = { readonly attrs: CedarRecord; readonly tags: CedarRecord };
 
 export function sameEntity(a: Entity, b: Entity): boolean {
   return a === b || (a.id === b.id && a.type === b.type);
@@ -40,10 +54,7 @@ export function sameEntity(a: Entity, b: Entity): boolean {
 
 /** `a in b`: the same, or below it. */
 export function isIn(a: Entity, b: Entity): boolean {
-  return sameEntity(a, b) || isBelow(a, b.named);
-}
-
-function isBelow(a: Entity, b: Entity): boolean {
+  if (sameEntity(a, b)) return true;
   const { list, set } = a.ancestry;
-  return set === undefined ? list.includes(b) : set.has(b);
+  return set === undefined ? list.includes(b.named) : set.has(b.named);
 }

@@ -4,7 +4,7 @@ import { type Reader, isObject, list, optional, record, text } from '../base/sha
 import { readYaml } from '../base/yaml.ts';
 import { questionOf } from './authzen.ts';
 import { type EntityUid, formatUid } from './document.ts';
-import type { Decision, Engine } from './engine.ts';
+import type { Decision, Engine, Question } from './engine.ts';
 import { entityUid } from './entities.ts';
 import { PolicyError } from './policy-error.ts';
 
@@ -123,17 +123,11 @@ export function runMatrix(
   const failures: TestFailure[] = [];
   const decided = new Set<string>();
   for (const test of cases) {
-    const decision = engine.decide(
-      questionOf({
-        subject: test.principal,
-        action: { name: test.action },
-        resource:
-          test.properties === undefined ? test.resource : { ...test.resource, properties: test.properties },
-        ...(test.context === undefined ? {} : { context: test.context }),
-      }),
-    );
+    const decision = engine.decide(questionOfCase(test));
     for (const { id } of decision.policies) decided.add(id);
-    if (decision.decision !== test.expected) failures.push({ case: test, decision });
+    // A question that could not be read proves nothing, whatever was expected: the test is misspelt.
+    const isMalformed = decision.reason === 'error' && decision.policies.length === 0;
+    if (isMalformed || decision.decision !== test.expected) failures.push({ case: test, decision });
   }
   return {
     total: cases.length,
@@ -141,4 +135,15 @@ export function runMatrix(
     failures,
     untested: policyIds.filter((id) => !decided.has(id)).sort(),
   };
+}
+
+/** The question that a case asks. */
+export function questionOfCase(test: TestCase): Question {
+  return questionOf({
+    subject: test.principal,
+    action: { name: test.action },
+    resource:
+      test.properties === undefined ? test.resource : { ...test.resource, properties: test.properties },
+    ...(test.context === undefined ? {} : { context: test.context }),
+  });
 }

@@ -14,9 +14,12 @@ export type Extension = Decimal | IpAddress | DateTime | Duration;
 /** A record: attribute names are plain keys of a Map, so that `__proto__` is a name like any other. */
 export type CedarRecord = {
   readonly kind: 'record';
-  readonly fields: ReadonlyMap<string, Value>;
+  readonly fields: Fields;
   key?: string;
 };
+
+/** What a record needs of a Map. */
+export type Fields = Pick<ReadonlyMap<string, Value>, 'get' | 'has' | 'size'> & Iterable<[string, Value]>;
 
 /** A set without duplicates and without order. */
 export type CedarSet = {
@@ -29,7 +32,7 @@ export type CedarSet = {
 
 const NO_RICH: ReadonlyMap<string, Rich> = new Map();
 
-export function makeRecord(fields: ReadonlyMap<string, Value>): CedarRecord {
+export function makeRecord(fields: Fields): CedarRecord {
   return { kind: 'record', fields };
 }
 

@@ -2,19 +2,38 @@ import { type Sha256, sha256Stream } from '../base/digest.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import { formatUid } from '../policy/document.ts';
 import { createEngine } from '../policy/engine.ts';
-import { type TestFailure, type TestResult, readTestMatrix, runMatrix } from '../policy/test-matrix.ts';
+import { type Disagreement, findDisagreements } from '../policy/oracle.ts';
+import {
+  type TestCase,
+  type TestFailure,
+  type TestResult,
+  questionOfCase,
+  readTestMatrix,
+  runMatrix,
+} from '../policy/test-matrix.ts';
 import { ReleaseError } from './release-error.ts';
 import type { Gates, Repository } from './repository.ts';
 
 export type RepositoryTests = TestResult & {
+  /** Cases that were asked of Cedar's own engine too. */
+  compared: number;
   /** SHA-256 over the names and bytes of the test files. */
   digest: Sha256;
 };
 
+/**
+ * Cases × entities that Cedar's own engine is asked at most: it takes all entities in with every question, so that
+ * a large release would be built for hours. A release of a few hundred entities is compared whole.
+ */
+const COMPARED_WORK = 2_000_000;
 /** Failures that an error message shows at most. */
 const MAX_SHOWN = 20;
 
-/** Runs every matrix of `tests/`. @throws PolicyError where a test file is malformed */
+/**
+ * Runs every matrix of `tests/`, on the engine that decides on the host and on Cedar's own.
+ * @throws PolicyError where a test file is malformed; ReleaseError `engines-disagree` where the two engines do not
+ * say the same, which is a fault of sealborn
+ */
 export function runRepositoryTests(repository: Repository, document: PolicyDocument): RepositoryTests {
   const stream = sha256Stream();
   for (const { file, bytes } of repository.tests) {
@@ -23,7 +42,31 @@ export function runRepositoryTests(repository: Repository, document: PolicyDocum
   }
   const cases = repository.tests.flatMap(({ bytes, file }) => readTestMatrix(bytes, file));
   const ids = document.policies.map(({ id }) => id);
-  return { ...runMatrix(createEngine(document), cases, ids), digest: stream.digest() };
+  const engine = createEngine(document);
+  const compared = sample(cases, Math.floor(COMPARED_WORK / (document.entities.length + 1000)));
+  requireAgreement(findDisagreements(document, engine, compared.map(questionOfCase)));
+  return { ...runMatrix(engine, cases, ids), compared: compared.length, digest: stream.digest() };
+}
+
+/** At most `count` cases (one at least), spread evenly: the same ones in every build. */
+function sample(cases: readonly TestCase[], count: number): TestCase[] {
+  const step = Math.max(1, cases.length / Math.max(1, count));
+  return cases.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
+}
+
+function requireAgreement(disagreements: readonly Disagreement[]): void {
+  const [first] = disagreements;
+  if (first === undefined) return;
+  const { principal, action, resource } = first.question;
+  const name = 'id' in action ? action.id : action.name;
+  throw new ReleaseError(
+    'engines-disagree',
+    `the engine of the host and Cedar's own do not agree on ${disagreements.length} of the tests' questions, such as ` +
+      `${formatUid(principal)} ${name} ${formatUid(resource)}: ${first.engine.reason} against ${JSON.stringify(first.cedar)}`,
+    {
+      hint: 'This is a bug in sealborn. Please report it with the policies and entities that the question turns on.',
+    },
+  );
 }
 
 /**

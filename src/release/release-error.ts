@@ -8,6 +8,7 @@ export type ReleaseErrorCode =
   | 'source-unknown'
   | 'source-date-invalid'
   | 'tests-failed'
+  | 'engines-disagree'
   | 'output-in-image'
   | 'already-signed';
 

@@ -13,33 +13,32 @@ import { writeBundleDirectory } from '../../src/host/bundle-directory.ts';
 import { measureTree } from '../../src/host/measure-tree.ts';
 import { requestUnix } from '../../src/host/unix-http.ts';
 import { formatManifest } from '../../src/manifest/format.ts';
-import { type PolicyDocument, formatPolicyDocument } from '../../src/policy/document.ts';
+import { compilePolicy } from '../../src/policy/compile.ts';
+import { formatPolicyDocument } from '../../src/policy/document.ts';
 import { PREDICATE, newKey, trustYaml } from '../bundle/bundle-fixture.ts';
 import { until } from './until.ts';
 
-const POLICY: PolicyDocument = {
-  format: 1,
-  schema:
-    'entity User; entity Document; action ReadDocument, DeleteDocument appliesTo { principal: User, resource: Document };',
+const POLICY = compilePolicy({
+  schema: {
+    file: 'schema.cedarschema',
+    text: 'entity User; entity Document; action ReadDocument, DeleteDocument appliesTo { principal: User, resource: Document };',
+  },
   policies: [
     {
-      id: 'read',
       file: 'policies/documents.cedar',
-      line: 3,
-      effect: 'permit',
-      text: 'permit (principal == User::"ana", action == Action::"ReadDocument", resource);',
-    },
-    {
-      id: 'secret',
-      file: 'policies/documents.cedar',
-      line: 7,
-      effect: 'forbid',
-      text: 'forbid (principal, action, resource == Document::"secret");',
+      text: [
+        '// Ana reads.',
+        '',
+        '@id("read") permit (principal == User::"ana", action == Action::"ReadDocument", resource);',
+        '',
+        '// Nobody does anything to this one.',
+        '',
+        '@id("secret") forbid (principal, action, resource == Document::"secret");',
+      ].join('\n'),
     },
   ],
   entities: [],
-  openTypes: [],
-};
+});
 
 export type Sealing = {
   /** Keys that sign; the first is the only one trusted unless `trusted` says otherwise. */

@@ -99,13 +99,24 @@ describe('createEngine', () => {
   });
 
   it.each<[string, JsonObject]>([
-    ['an attribute that the schema does not know', { parents: ['Group::"staff"'] }],
-    ['__proto__', JSON.parse('{"__proto__": {"owner": 1}}') as JsonObject],
     ['a number for an entity', { owner: 7 }],
     ['null', { size: null }],
-    ['an integer beyond 2^53', { size: 2n ** 60n }],
+    ['an integer that overflows in a forbid', { size: 2n ** 63n - 1n }],
   ])('denies a request that claims %s, with the reason error', (_, resource) => {
     expect(decide('ana', 'read', 'x', { resource })).toMatchObject({ decision: false, reason: 'error' });
+  });
+
+  it.each<[string, JsonObject]>([
+    ['parents', { parents: ['Group::"staff"'] }],
+    ['__proto__', JSON.parse('{"__proto__": {"owner": 1}}') as JsonObject],
+    ['constructor', { constructor: { name: 'x' } }],
+  ])('leaves out the attribute %s, which the schema does not name, and says so', (_, resource) => {
+    expect(decide('bo', 'write', 'x', { resource })).toMatchObject({
+      decision: false,
+      reason: 'no-permit',
+      errors: [],
+      ignored: ['resource'],
+    });
   });
 
   it('denies unknown actions and types', () => {
