@@ -2,18 +2,11 @@ import { type Sha256, isSha256, sha256 } from '../base/digest.ts';
 import { type Envelope, formatEnvelope, parseEnvelope, signEnvelope, signersOf } from '../base/dsse.ts';
 import { type PrivateKey, type PublicKey, loadPublicKey, publicKeyPem } from '../base/ed25519.ts';
 import { BaseError } from '../base/errors.ts';
+import { PAYLOAD_TYPE, STATEMENT_TYPE } from '../base/in-toto.ts';
 import { type JsonValue, canonicalJson, parseJson } from '../base/json.ts';
 import { type Reader, readShape } from '../base/shape.ts';
 import { AttestationError, type AttestationErrorCode } from './attestation-error.ts';
-import {
-  PAYLOAD_TYPE,
-  REPORT_PREDICATE_TYPE,
-  type Report,
-  STATEMENT_TYPE,
-  type Words,
-  claimShape,
-  statementShape,
-} from './statement.ts';
+import { REPORT_PREDICATE_TYPE, type Report, type Words, claimShape, statementShape } from './statement.ts';
 
 declare const verifiedBrand: unique symbol;
 

@@ -1,4 +1,5 @@
 import type { Sha256 } from '../base/digest.ts';
+import { STATEMENT_TYPE } from '../base/in-toto.ts';
 import { canonicalJson } from '../base/json.ts';
 import type { ReleaseId } from '../base/release-id.ts';
 import {
@@ -16,9 +17,6 @@ import {
 } from '../base/shape.ts';
 import { type Verdict, reportedReleaseShape, reportedVerdictShape } from './verdict.ts';
 
-/** in-toto's media type for a Statement in a DSSE envelope (in-toto Attestation Framework v1). */
-export const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
-export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 export const REPORT_PREDICATE_TYPE = 'urn:sealborn:report:v1';
 
 /** Short words by name, such as labels. Objects made here have no prototype: any name is only a name. */

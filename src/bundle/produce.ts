@@ -1,7 +1,8 @@
 import { formatEnvelope, signEnvelope } from '../base/dsse.ts';
 import type { PrivateKey } from '../base/ed25519.ts';
 import type { BundleFiles } from './bundle-files.ts';
-import { PAYLOAD_TYPE, type ReleasePredicate, formatStatement, parseStatement } from './statement.ts';
+import { PAYLOAD_TYPE } from '../base/in-toto.ts';
+import { type ReleasePredicate, formatStatement, parseStatement } from './statement.ts';
 import { decodeEnvelope } from './verify.ts';
 
 /**

@@ -1,5 +1,6 @@
 import { type Sha256, sha256 } from '../base/digest.ts';
 import { BaseError } from '../base/errors.ts';
+import { STATEMENT_TYPE } from '../base/in-toto.ts';
 import { canonicalJson, parseJson } from '../base/json.ts';
 import { type MeasureRules, measureRules } from '../base/measure-rules.ts';
 import {
@@ -18,9 +19,6 @@ import {
 import { BundleError } from './bundle-error.ts';
 import { BUNDLE_FILE_LIMITS } from './bundle-files.ts';
 
-/** in-toto's media type for a Statement in a DSSE envelope (in-toto Attestation Framework v1). */
-export const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
-export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 export const RELEASE_PREDICATE_TYPE = 'urn:sealborn:release:v1';
 
 /** What a release says about itself, besides the digests of its files. */

@@ -4,7 +4,8 @@ import { BaseError } from '../base/errors.ts';
 import type { ReleaseId } from '../base/release-id.ts';
 import { BundleError } from './bundle-error.ts';
 import { BUNDLE_FILE_LIMITS, type BundleFileName, type BundleFiles } from './bundle-files.ts';
-import { PAYLOAD_TYPE, type ReleasePredicate, type ReleaseStatement, parseStatement } from './statement.ts';
+import { PAYLOAD_TYPE } from '../base/in-toto.ts';
+import { type ReleasePredicate, type ReleaseStatement, parseStatement } from './statement.ts';
 import type { TrustSet } from './trust.ts';
 
 declare const verifiedBrand: unique symbol;

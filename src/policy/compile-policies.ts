@@ -4,7 +4,6 @@ import { type PolicyTexts, policyJson, validationProblems } from './cedar-wasm.t
 import type { CompiledPolicy, EntityUid } from './document.ts';
 import type { SourcedLink } from './entities.ts';
 import { markIntegers } from './exact-integers.ts';
-import { PolicyError } from './policy-error.ts';
 import { type TextFile, locate, throwProblems } from './problems.ts';
 import { type PolicySource, splitPolicies } from './split-policies.ts';
 import { translateExpression } from './translate-expression.ts';
@@ -146,23 +145,4 @@ export function validatePolicies(
     return policy === undefined ? problem.message : locate(policy.file, policy.source.start, problem);
   });
   throwProblems('policy-invalid', problems);
-}
-
-/**
- * Refuses two policies, templates or links of one name: an answer names the policy that decided it.
- * @throws PolicyError `policy-duplicate-id`
- */
-export function requireDistinct(policies: readonly CompiledPolicy[]): void {
-  const places = new Map<string, CompiledPolicy>();
-  for (const policy of policies) {
-    const other = places.get(policy.id);
-    if (other !== undefined) {
-      throw new PolicyError(
-        'policy-duplicate-id',
-        `${policy.file}:${policy.line}: the id "${policy.id}" stands at ${other.file}:${other.line} already`,
-        { hint: 'Give each policy an @id of its own.' },
-      );
-    }
-    places.set(policy.id, policy);
-  }
 }

@@ -1,7 +1,7 @@
 import { schemaJson } from './cedar-wasm.ts';
 import { compileEntities } from './compile-entities.ts';
-import { linkTemplates, readPolicies, requireDistinct, validatePolicies } from './compile-policies.ts';
-import { type PolicyDocument, requireUsable } from './document.ts';
+import { linkTemplates, readPolicies, validatePolicies } from './compile-policies.ts';
+import { type PolicyDocument, requireDistinct, requireUsable } from './document.ts';
 import type { EntitySource } from './entities.ts';
 import { PolicyError } from './policy-error.ts';
 import { type TextFile, locate, throwProblems } from './problems.ts';

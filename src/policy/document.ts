@@ -144,18 +144,7 @@ export function requireUsable({ policies, entities }: PolicyDocument): void {
       hint: 'Write at least one permit policy.',
     });
   }
-  const places = new Map<string, CompiledPolicy>();
-  for (const policy of policies) {
-    const other = places.get(policy.id);
-    if (other !== undefined) {
-      throw new PolicyError(
-        'policy-duplicate-id',
-        `${policy.file}:${policy.line}: the id "${policy.id}" stands at ${other.file}:${other.line} already`,
-        { hint: 'Give each policy an @id of its own.' },
-      );
-    }
-    places.set(policy.id, policy);
-  }
+  requireDistinct(policies);
   const seen = new Map<string, Set<string>>();
   for (const { uid } of entities) {
     let ids = seen.get(uid.type);
@@ -169,4 +158,23 @@ export function requireUsable({ policies, entities }: PolicyDocument): void {
 /** An entity's name as Cedar writes it. */
 export function formatUid({ type, id }: EntityUid): string {
   return `${type}::${JSON.stringify(id)}`;
+}
+
+/**
+ * Refuses two policies, templates or links of one name: an answer names the policy that decided it.
+ * @throws PolicyError `policy-duplicate-id`
+ */
+export function requireDistinct(policies: readonly PolicyPlace[]): void {
+  const places = new Map<string, PolicyPlace>();
+  for (const policy of policies) {
+    const other = places.get(policy.id);
+    if (other !== undefined) {
+      throw new PolicyError(
+        'policy-duplicate-id',
+        `${policy.file}:${policy.line}: the id "${policy.id}" stands at ${other.file}:${other.line} already`,
+        { hint: 'Give each policy an @id of its own.' },
+      );
+    }
+    places.set(policy.id, policy);
+  }
 }

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 
 import { AttestationError } from '../../src/attestation/attestation-error.ts';
 import { MAX_REPORT_BYTES, buildReport, signReport, verifyReport } from '../../src/attestation/report.ts';
-import { MAX_WORDS, PAYLOAD_TYPE } from '../../src/attestation/statement.ts';
+import { MAX_WORDS } from '../../src/attestation/statement.ts';
+import { PAYLOAD_TYPE } from '../../src/base/in-toto.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import { type Envelope, formatEnvelope, parseEnvelope, signEnvelope } from '../../src/base/dsse.ts';
 import { type PrivateKey, publicKeyPem } from '../../src/base/ed25519.ts';
