@@ -89,6 +89,11 @@ function states(reports: VerifiedReport[]): string[] {
   return reports.map(({ seq, verdict }) => `${seq} ${verdict.state}`);
 }
 
+/** What the collector answered to the first `count` reports. */
+function nonces(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `n${index + 1}`);
+}
+
 function expectChain(reports: VerifiedReport[]): void {
   reports.forEach((next, index) => {
     expect(next.seq).toBe(index + 1);
@@ -105,10 +110,17 @@ describe('startReporter', () => {
     set('measuring');
     set('trusted');
     await until('an interval', () => accepted.length >= 4);
-    expect(states(accepted).slice(0, 4)).toEqual(['1 starting', '2 measuring', '3 trusted', '4 trusted']);
+    // The interval's report falls anywhere among the others on a busy machine.
+    const said = accepted.map(({ verdict }) => verdict.state);
+    expect(said.filter((state, index) => state !== said[index - 1])).toEqual([
+      'starting',
+      'measuring',
+      'trusted',
+    ]);
     expectChain(accepted);
     expect(accepted[0]).toMatchObject({ nonce: null, host: { labels: { role: 'test' } } });
-    expect(accepted[1]?.nonce).toBe('n1');
+    for (const { seq, nonce } of accepted) expect([null, ...nonces(seq - 1)]).toContain(nonce);
+    expect(accepted.at(-1)?.nonce).not.toBeNull();
     expect(accepted[0]?.host.facts).toMatchObject({ kernel: expect.any(String), agent: expect.any(String) });
     await until('the counts', () => reporter.counts().sent === accepted.length);
     expect(reporter.counts()).toMatchObject({ failed: 0, refused: 0, dropped: 0, spooled: 0 });

@@ -435,7 +435,7 @@ describe('attack table: size', () => {
       'modified /many/77777',
       'unexpected /many/strange',
     ]);
-  });
+  }, 120_000);
 
   test('49: 20,000 strange files: the first hundred in order, all counted', async () => {
     const image = await sealedImage();
