@@ -1,5 +1,6 @@
 import { BaseError } from './errors.ts';
 import { type Sha256, isSha256 } from './digest.ts';
+import type { JsonObject } from './json.ts';
 
 /** Where a field is: keys and indexes from the top. */
 export type FieldPath = readonly (string | number)[];
@@ -128,6 +129,12 @@ export function dictionary<T>(item: Reader<T>, options: { max?: number } = {}): 
     }
     return out;
   };
+}
+
+/** Any object of JSON, as it is; `is` says in a message what it must be. */
+export function jsonObject(is = 'a mapping'): Reader<JsonObject> {
+  return (value, path, problems) =>
+    isObject(value) ? (value as JsonObject) : fail(problems, path, `must be ${is}`);
 }
 
 /** Marks a field that may be absent. `null` is not absent. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 
 import { EXIT } from './exit-codes.ts';
+import { untilStopped } from './signals.ts';
 import { type CliContext, action, addVerb } from './verb.ts';
 
 /** Where the agent's settings lie on an instance. */
@@ -25,8 +26,7 @@ export function addAgentVerbs(program: Command, context: CliContext): void {
       const { superviseHalves } = await import('../agent/supervise.ts');
       const { createLog } = await import('../host/log.ts');
       const stop = new AbortController();
-      process.once('SIGTERM', () => stop.abort());
-      process.once('SIGINT', () => stop.abort());
+      void untilStopped().then(() => stop.abort());
       await superviseHalves({
         settingsFile: config,
         entry: process.argv.slice(1, 2),

@@ -1,13 +1,5 @@
+import type { Progress } from '../host/measure-tree.ts';
 import { type Terminal, formatBytes, formatCount, formatSeconds } from './terminal.ts';
-
-/** How far a walk over a tree is; totals are absent while they are not known. */
-export type Progress = {
-  files: number;
-  bytes: number;
-  totalFiles?: number;
-  totalBytes?: number;
-  seconds: number;
-};
 
 export type ProgressBar = { update: (progress: Progress) => void; clear: () => void };
 

@@ -1,6 +1,15 @@
 import { BaseError } from '../base/errors.ts';
 import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
-import { type Reader, isObject, oneOf, optional, readShape, record, text } from '../base/shape.ts';
+import {
+  type Reader,
+  isObject,
+  jsonObject,
+  oneOf,
+  optional,
+  readShape,
+  record,
+  text,
+} from '../base/shape.ts';
 import type { Decision, Engine, Question } from './engine.ts';
 import { PolicyError } from './policy-error.ts';
 
@@ -32,11 +41,7 @@ export type EvaluationsRequest = {
 /** Items of a batch at most. */
 export const MAX_EVALUATIONS = 1000;
 
-const object: Reader<JsonObject> = (value, path, problems) => {
-  if (isObject(value)) return value as JsonObject;
-  problems.push({ path, message: 'must be an object' });
-  return {};
-};
+const object = jsonObject('an object');
 
 const ignoreUnknown = { open: true };
 const entityShape = record(

@@ -1,6 +1,16 @@
 import { BaseError, messageOf } from '../base/errors.ts';
 import { type JsonObject, canonicalJson, parseJson } from '../base/json.ts';
-import { type Reader, isObject, list, mapped, oneOf, readShape, record, text, whole } from '../base/shape.ts';
+import {
+  type Reader,
+  jsonObject,
+  list,
+  mapped,
+  oneOf,
+  readShape,
+  record,
+  text,
+  whole,
+} from '../base/shape.ts';
 import { MAX_ENTITIES, createEntityReader, entityRow, takeEntityLines } from './entity-lines.ts';
 import { PolicyError } from './policy-error.ts';
 
@@ -48,11 +58,7 @@ const MAX_POLICIES = 100_000;
 /** An expression of `MAX_EXPRESSION_DEPTH` operators takes two levels of JSON each, a few around it. */
 const MAX_DOCUMENT_DEPTH = 256;
 
-const object: Reader<JsonObject> = (value, path, problems) => {
-  if (isObject(value)) return value as JsonObject;
-  problems.push({ path, message: 'must be a mapping' });
-  return {};
-};
+const object = jsonObject();
 
 /** By hand rather than with a reader for each field: of a large release entities are nearly all there is. */
 const entityList: Reader<BakedEntity[]> = (value, path, problems) => {

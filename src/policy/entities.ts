@@ -1,6 +1,6 @@
 import { BaseError } from '../base/errors.ts';
 import { type JsonObject, emptyObject } from '../base/json.ts';
-import { type Reader, isObject, list, mapped, optional, record, text } from '../base/shape.ts';
+import { type Reader, isObject, jsonObject, list, mapped, optional, record, text } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
 import type { BakedEntity, EntityUid } from './document.ts';
 import { parseEntityUid } from './entity-uid.ts';
@@ -30,11 +30,7 @@ const writtenUid: Reader<EntityUid> = (value, path, problems) =>
     ? record({ type: text({ max: 1024 }), id: text({ min: 0, max: 65_536 }) })(value, path, problems)
     : entityUid(value, path, problems);
 
-const object: Reader<JsonObject> = (value, path, problems) => {
-  if (isObject(value)) return value as JsonObject;
-  problems.push({ path, message: 'must be a mapping' });
-  return {};
-};
+const object = jsonObject();
 
 const fileShape = record({
   entities: optional(

@@ -1,6 +1,6 @@
 import { BaseError } from '../base/errors.ts';
 import type { JsonObject } from '../base/json.ts';
-import { type Reader, isObject, list, optional, record, text } from '../base/shape.ts';
+import { jsonObject, list, optional, record, text } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
 import { questionOf } from './authzen.ts';
 import { type EntityUid, formatUid } from './document.ts';
@@ -33,11 +33,7 @@ export type TestResult = {
 /** Cases of one file at most: what a build can run in a minute. */
 const MAX_CASES = 100_000;
 
-const object: Reader<JsonObject> = (value, path, problems) => {
-  if (isObject(value)) return value as JsonObject;
-  problems.push({ path, message: 'must be a mapping' });
-  return {};
-};
+const object = jsonObject();
 
 const fileShape = record({
   tests: list(
