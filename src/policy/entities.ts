@@ -1,5 +1,5 @@
 import { BaseError } from '../base/errors.ts';
-import { type JsonObject, emptyObject } from '../base/json.ts';
+import { emptyObject } from '../base/json.ts';
 import { type Reader, isObject, jsonObject, list, mapped, optional, record, text } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
 import type { BakedEntity, EntityUid } from './document.ts';
