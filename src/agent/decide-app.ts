@@ -1,46 +1,21 @@
-import { randomUUID } from 'node:crypto';
-
 import type { Verdict } from '../attestation/verdict.ts';
 import { BaseError } from '../base/errors.ts';
 import { type JsonValue, parseJson } from '../base/json.ts';
-import type { ReleaseId } from '../base/release-id.ts';
 import type { PlainRequest, PlainResponse } from '../host/http-server.ts';
-import {
-  type Evaluation,
-  evaluate,
-  evaluateAll,
-  parseEvaluation,
-  parseEvaluations,
-} from '../policy/authzen.ts';
-import type { Engine } from '../policy/engine.ts';
+import { parseEvaluation, parseEvaluations } from '../policy/authzen.ts';
 import { PolicyError } from '../policy/policy-error.ts';
-import type { DecisionReason, Metrics } from './metrics.ts';
-import { type Handler, createRouter, errorAnswer, jsonAnswer } from './router.ts';
+import type { Asked, Decider } from './decider.ts';
+import type { Metrics } from './metrics.ts';
+import { type Handler, createRouter, errorAnswer, jsonAnswer, requestIdOf } from './router.ts';
 
 /** Bytes of a request's body at most. */
 export const MAX_BODY_BYTES: number = 1024 * 1024;
 
 export type DecideOptions = {
-  /** What the serving half goes by at this moment. */
+  decider: Decider;
+  /** What the serving half goes by at this moment, for `/status`. */
   verdict: () => Verdict;
-  /** Absent where no release was verified; then the verdict is not `trusted`. */
-  engine: Engine | undefined;
   metrics: Metrics;
-};
-
-/** What an answer says about a decision besides itself: contracts.md "Decision socket". */
-type AnswerContext = Omit<Evaluation['context'], 'reason'> & {
-  reason: DecisionReason;
-  /** Only where the reason is `not-trusted`. */
-  state?: Verdict['state'];
-  release?: Pick<ReleaseId, 'name' | 'version' | 'commit'>;
-  decisionId: string;
-};
-type Answer = { decision: boolean; context: AnswerContext };
-
-/** Decides nothing in anyone's favour: stands in where the machine is not trusted. */
-const DENY_ALL: Engine = {
-  decide: () => ({ decision: false, reason: 'no-permit', policies: [], errors: [], ignored: [] }),
 };
 
 /**
@@ -48,32 +23,29 @@ const DENY_ALL: Engine = {
  * `/status`. In every state but `trusted` each decision is a deny with reason `not-trusted` and the state.
  * Nothing here writes.
  */
-export function createDecideApp(options: DecideOptions): Handler {
+export function createDecideApp({ decider, verdict, metrics }: DecideOptions): Handler {
   const router = createRouter({
     '/access/v1/evaluation': {
       POST: (request) =>
         withBody(request, (value) => {
-          const question = parseEvaluation(value);
-          const judge = judgeOf(options);
-          return judge.answer(evaluate(judge.engine, question));
+          return decider.one(parseEvaluation(value), askedBy(request));
         }),
     },
     '/access/v1/evaluations': {
       POST: (request) =>
         withBody(request, (value) => {
           const batch = parseEvaluations(value);
-          const judge = judgeOf(options);
           // Without `evaluations` it is one question, answered as one (AuthZEN 1.0 section 7.1).
-          if (!('items' in batch)) return judge.answer(evaluate(judge.engine, batch));
-          return { evaluations: evaluateAll(judge.engine, batch).map(judge.answer) };
+          if (!('items' in batch)) return decider.one(batch, askedBy(request));
+          return { evaluations: decider.all(batch, askedBy(request)) };
         }),
     },
     '/.well-known/authzen-configuration': { GET: () => jsonAnswer(200, METADATA) },
-    '/status': { GET: () => jsonAnswer(200, options.verdict()) },
+    '/status': { GET: () => jsonAnswer(200, verdict()) },
   });
   return (request) => {
     const answer = router(request);
-    options.metrics.countRequest(answer.status);
+    metrics.countRequest(answer.status);
     return answer;
   };
 }
@@ -85,33 +57,8 @@ const METADATA = {
   access_evaluations_endpoint: 'http://localhost/access/v1/evaluations',
 };
 
-type Judge = { engine: Engine; answer: (evaluation: Evaluation) => Answer };
-
-/** What decides one request: the state is looked at once, so that a batch is answered by one release. */
-function judgeOf({ verdict, engine, metrics }: DecideOptions): Judge {
-  const { state, release } = verdict();
-  const isTrusted = state === 'trusted' && engine !== undefined;
-  const named = release && { name: release.name, version: release.version, commit: release.commit };
-  let since = performance.now();
-  return {
-    engine: isTrusted ? engine : DENY_ALL,
-    answer: ({ decision, context }) => {
-      const reason = isTrusted ? context.reason : 'not-trusted';
-      const now = performance.now();
-      metrics.countDecision(reason, (now - since) / 1000);
-      since = now;
-      return {
-        decision: isTrusted && decision,
-        context: {
-          ...context,
-          reason,
-          ...(isTrusted ? {} : { state }),
-          ...(named === undefined ? {} : { release: named }),
-          decisionId: randomUUID(),
-        },
-      };
-    },
-  };
+function askedBy(request: PlainRequest): Asked {
+  return { via: 'http', requestId: requestIdOf(request) };
 }
 
 function withBody(request: PlainRequest, run: (value: JsonValue) => unknown): PlainResponse {

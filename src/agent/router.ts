@@ -18,17 +18,23 @@ export function createRouter(routes: Routes): Handler {
   const table = new Map(Object.entries(routes));
   return (request) => {
     const answer = route(table.get(request.path), request);
-    const requestId = request.headers['x-request-id'];
+    const requestId = requestIdOf(request);
     return {
       ...answer,
       headers: {
         'cache-control': 'no-store',
         'x-content-type-options': 'nosniff',
         ...answer.headers,
-        ...(requestId !== undefined && REQUEST_ID.test(requestId) ? { 'x-request-id': requestId } : {}),
+        ...(requestId === undefined ? {} : { 'x-request-id': requestId }),
       },
     };
   };
+}
+
+/** The X-Request-ID of a request, where it is short and plain. */
+export function requestIdOf({ headers }: PlainRequest): string | undefined {
+  const requestId = headers['x-request-id'];
+  return requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : undefined;
 }
 
 function route(methods: Routes[string] | undefined, request: PlainRequest): PlainResponse {

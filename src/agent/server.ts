@@ -12,6 +12,7 @@ import { shareWithGroup } from '../host/share-with-group.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
 import { type Engine, createEngine } from '../policy/engine.ts';
 import { MAX_BODY_BYTES, createDecideApp } from './decide-app.ts';
+import { createDecider } from './decider.ts';
 import { createHealthApp } from './health-app.ts';
 import { readLatch } from './latch.ts';
 import { createMetrics } from './metrics.ts';
@@ -96,7 +97,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
   const decideSocket = decideSocketPath(settings.runDirectory);
   const decide = await serve(
     { path: decideSocket, mode: 0o660 },
-    createDecideApp({ verdict, engine, metrics }),
+    createDecideApp({ decider: createDecider({ verdict, engine, metrics }), verdict, metrics }),
     { maxBodyBytes: MAX_BODY_BYTES, maxConnections: MAX_CLIENTS },
     log,
   );
