@@ -2,7 +2,9 @@ import type { Verdict } from '../attestation/verdict.ts';
 import { BaseError } from '../base/errors.ts';
 import { type JsonValue, parseJson } from '../base/json.ts';
 import type { PlainRequest, PlainResponse } from '../host/http-server.ts';
-import { parseEvaluation, parseEvaluations } from '../policy/authzen.ts';
+import { parseEvaluation } from '../policy/authzen.ts';
+import { parseEvaluations } from '../policy/authzen-batch.ts';
+import { type SearchKind, parseSearch } from '../policy/authzen-search.ts';
 import { PolicyError } from '../policy/policy-error.ts';
 import type { Asked, Decider } from './decider.ts';
 import type { Metrics } from './metrics.ts';
@@ -19,11 +21,15 @@ export type DecideOptions = {
 };
 
 /**
- * What decide.sock answers: the AuthZEN Authorization API 1.0 (evaluation, evaluations, metadata) and
+ * What decide.sock answers: the AuthZEN Authorization API 1.0 (evaluation, evaluations, searches, metadata) and
  * `/status`. In every state but `trusted` each decision is a deny with reason `not-trusted` and the state.
  * Nothing here writes.
  */
 export function createDecideApp({ decider, verdict, metrics }: DecideOptions): Handler {
+  const searchFor = (kind: SearchKind): { POST: Handler } => ({
+    POST: (request) =>
+      withBody(request, (value) => decider.search(parseSearch(kind, value), askedBy(request))),
+  });
   const router = createRouter({
     '/access/v1/evaluation': {
       POST: (request) =>
@@ -40,6 +46,9 @@ export function createDecideApp({ decider, verdict, metrics }: DecideOptions): H
           return { evaluations: decider.all(batch, askedBy(request)) };
         }),
     },
+    '/access/v1/search/subject': searchFor('subject'),
+    '/access/v1/search/resource': searchFor('resource'),
+    '/access/v1/search/action': searchFor('action'),
     '/.well-known/authzen-configuration': { GET: () => jsonAnswer(200, METADATA) },
     '/status': { GET: () => jsonAnswer(200, verdict()) },
   });
@@ -55,6 +64,9 @@ const METADATA = {
   policy_decision_point: 'http://localhost',
   access_evaluation_endpoint: 'http://localhost/access/v1/evaluation',
   access_evaluations_endpoint: 'http://localhost/access/v1/evaluations',
+  search_subject_endpoint: 'http://localhost/access/v1/search/subject',
+  search_resource_endpoint: 'http://localhost/access/v1/search/resource',
+  search_action_endpoint: 'http://localhost/access/v1/search/action',
 };
 
 function askedBy(request: PlainRequest): Asked {
@@ -63,7 +75,8 @@ function askedBy(request: PlainRequest): Asked {
 
 function withBody(request: PlainRequest, run: (value: JsonValue) => unknown): PlainResponse {
   const type = request.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
-  if (type !== 'application/json') return errorAnswer(415, 'the content type must be application/json');
+  // Not 415: AuthZEN 1.0 names 400 for it (certification scenario, "Invalid content type").
+  if (type !== 'application/json') return errorAnswer(400, 'the content type must be application/json');
   try {
     return jsonAnswer(
       200,

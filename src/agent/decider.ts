@@ -2,15 +2,15 @@ import { randomUUID } from 'node:crypto';
 
 import type { Verdict } from '../attestation/verdict.ts';
 import type { ReleaseId } from '../base/release-id.ts';
+import { type Evaluation, type EvaluationRequest, evaluate } from '../policy/authzen.ts';
 import {
-  type Evaluation,
-  type EvaluationRequest,
+  type EvaluationItem,
   type EvaluationsRequest,
-  evaluate,
-  evaluateAll,
-} from '../policy/authzen.ts';
+  answerAll,
+  evaluateItem,
+} from '../policy/authzen-batch.ts';
+import { type Found, type SearchRequest, search } from '../policy/authzen-search.ts';
 import type { Engine } from '../policy/engine.ts';
-import type { PolicyError } from '../policy/policy-error.ts';
 import type { DecisionReason, Metrics } from './metrics.ts';
 
 /** How a question came in: what the transport knows about who asks. */
@@ -33,10 +33,24 @@ export type Answer = { decision: boolean; context: AnswerContext };
 /** One decision as it was made, for whoever keeps account of it. */
 export type Decided = {
   /** What was asked; of an item of a batch that is no request, what is wrong with it. */
-  question: EvaluationRequest | PolicyError;
+  question: EvaluationItem;
   answer: Answer;
   asked: Asked;
 };
+
+/** What a search gives: AuthZEN 1.0, section 8.3; the page first, as it asks. */
+export type SearchAnswer = {
+  /** `next_token` is empty on the last page. */
+  page: { next_token: string; count: number };
+  context: Pick<AnswerContext, 'state' | 'release' | 'decisionId' | 'errors'> & {
+    /** Only where the machine is not trusted; then nothing is found. */
+    reason?: 'not-trusted';
+  };
+  results: Found[];
+};
+
+/** One page of a search, for whoever keeps account of it. */
+export type Searched = { question: SearchRequest; answer: SearchAnswer; asked: Asked };
 
 export type DeciderOptions = {
   /** What the serving half goes by at this moment. */
@@ -49,6 +63,8 @@ export type DeciderOptions = {
    * deny where account of it can't be kept. It must neither throw nor wait.
    */
   account?: (decided: Decided) => Answer;
+  /** The same of every page of a search. */
+  accountSearch?: (searched: Searched) => SearchAnswer;
 };
 
 /** The one place through which every decision goes, whatever asked for it. */
@@ -56,11 +72,19 @@ export type Decider = {
   one: (question: EvaluationRequest, asked: Asked) => Answer;
   /** A batch, answered in order by one state of the machine, as far as its semantic goes. */
   all: (batch: EvaluationsRequest, asked: Asked) => Answer[];
+  /** One page of a search. @throws PolicyError `request-invalid` where its token is of another search or release */
+  search: (request: SearchRequest, asked: Asked) => SearchAnswer;
 };
+
+/** Candidates that one page of a search tries, and the time it takes, at most: decisions wait for it. */
+const MAX_TRIED = 2000;
+const MAX_SEARCH_MS = 5;
 
 /** Decides nothing in anyone's favour: stands in where the machine is not trusted. */
 const DENY_ALL: Engine = {
   decide: () => ({ decision: false, reason: 'no-permit', policies: [], errors: [], ignored: [] }),
+  idsOf: () => [],
+  actionNames: () => [],
 };
 
 /**
@@ -75,25 +99,53 @@ export function createDecider(options: DeciderOptions): Decider {
     },
     all: (batch, asked) => {
       const judge = judgeOf(options, asked);
-      return evaluateAll(judge.engine, batch).map((evaluation, index) => {
-        const question = batch.items[index];
-        if (question === undefined) throw new Error('an answer to no question');
-        return judge.answer(question, evaluation);
-      });
+      return answerAll(batch, (item) => judge.answer(item, evaluateItem(judge.engine, item)));
+    },
+    search: (question, asked) => {
+      const answer = searchNow(options, question);
+      return options.accountSearch?.({ question, answer, asked }) ?? answer;
     },
   };
 }
 
+function searchNow({ verdict, engine }: DeciderOptions, question: SearchRequest): SearchAnswer {
+  const { state, release } = verdict();
+  const named = releaseOf(release);
+  const decisionId = randomUUID();
+  if (state !== 'trusted' || engine === undefined || release === undefined) {
+    return {
+      page: { next_token: '', count: 0 },
+      context: { reason: 'not-trusted', state, ...named, decisionId },
+      results: [],
+    };
+  }
+  const end = performance.now() + MAX_SEARCH_MS;
+  const { results, nextToken, errors } = search(engine, question, {
+    release: release.digest,
+    mayGoOn: (tried) => tried < MAX_TRIED && performance.now() < end,
+  });
+  return {
+    page: { next_token: nextToken, count: results.length },
+    context: { ...(errors.length === 0 ? {} : { errors }), ...named, decisionId },
+    results,
+  };
+}
+
+function releaseOf(release: ReleaseId | undefined): Pick<AnswerContext, 'release'> {
+  if (release === undefined) return {};
+  return { release: { name: release.name, version: release.version, commit: release.commit } };
+}
+
 type Judge = {
   engine: Engine;
-  answer: (question: Decided['question'], evaluation: Evaluation) => Answer;
+  answer: (question: EvaluationItem, evaluation: Evaluation) => Answer;
 };
 
 /** What decides one request: the state is looked at once, so that a batch is answered by one release. */
 function judgeOf({ verdict, engine, metrics, account }: DeciderOptions, asked: Asked): Judge {
   const { state, release } = verdict();
   const isTrusted = state === 'trusted' && engine !== undefined;
-  const named = release && { name: release.name, version: release.version, commit: release.commit };
+  const named = releaseOf(release);
   let since = performance.now();
   return {
     engine: isTrusted ? engine : DENY_ALL,
@@ -104,7 +156,7 @@ function judgeOf({ verdict, engine, metrics, account }: DeciderOptions, asked: A
           ...context,
           reason: isTrusted ? context.reason : 'not-trusted',
           ...(isTrusted ? {} : { state }),
-          ...(named === undefined ? {} : { release: named }),
+          ...named,
           decisionId: randomUUID(),
         },
       };

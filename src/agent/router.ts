@@ -6,8 +6,8 @@ export type Handler = (request: PlainRequest) => PlainResponse;
 /** Handlers by exact path, then by method. HEAD is answered as GET. */
 export type Routes = Readonly<Record<string, Readonly<Partial<Record<'GET' | 'POST', Handler>>>>>;
 
-/** Characters of an X-Request-ID that is echoed; AuthZEN 1.0 names the header, not its length. */
-const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+/** What an X-Request-ID that is echoed may be; AuthZEN 1.0 calls it an arbitrary string, logs need a bound. */
+const REQUEST_ID = /^[\x20-\x7e]{1,256}$/;
 
 /**
  * One handler for a set of routes: 404 for an unknown path, 405 with `Allow` for a known one, and on every

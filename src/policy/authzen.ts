@@ -1,15 +1,6 @@
 import { BaseError } from '../base/errors.ts';
 import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
-import {
-  type Reader,
-  isObject,
-  jsonObject,
-  oneOf,
-  optional,
-  readShape,
-  record,
-  text,
-} from '../base/shape.ts';
+import { type Optional, type Reader, jsonObject, optional, readShape, record, text } from '../base/shape.ts';
 import type { Decision, Engine, Question } from './engine.ts';
 import { PolicyError } from './policy-error.ts';
 
@@ -28,83 +19,43 @@ export type EvaluationContext = {
   reason: Decision['reason'];
   policies: Decision['policies'];
   errors?: Decision['errors'];
-  /** The parts of the request whose `properties` (or, of the context, fields) were not used, or not all. */
+  /** The parts of the request whose `properties` (or, of the context, fields) were not used, or not all; an
+   * action's properties count as the context's. */
   ignored?: ('subject' | 'resource' | 'context')[];
 };
 
-/** A batch: section 7 ("Access Evaluations API"). An item that is no request holds what is wrong with it. */
-export type EvaluationsRequest = {
-  items: (EvaluationRequest | PolicyError)[];
-  semantic: 'execute_all' | 'deny_on_first_deny' | 'permit_on_first_permit';
-};
-
-/** Items of a batch at most. */
-export const MAX_EVALUATIONS = 1000;
-
+/** The pieces that requests of all kinds are made of; fields that AuthZEN does not know are ignored, as it asks. */
 const object = jsonObject('an object');
-
-const ignoreUnknown = { open: true };
-const entityShape = record(
-  { type: text({ max: 1024 }), id: text({ max: 65_536 }), properties: optional(object) },
+export const ignoreUnknown: { open: true } = { open: true };
+const typeName = text({ max: 1024 });
+export const entityShape: Reader<EvaluationRequest['subject']> = record(
+  { type: typeName, id: text({ max: 65_536 }), properties: optional(object) },
   ignoreUnknown,
 );
+/** What is searched for: of a type; an id is ignored (section 8.4). */
+export const entityTypeShape: Reader<{ type: string }> = record({ type: typeName }, ignoreUnknown);
+export const actionShape: Reader<EvaluationRequest['action']> = record(
+  { name: text({ max: 1024 }), properties: optional(object) },
+  ignoreUnknown,
+);
+export const contextShape: Optional<JsonObject> = optional(object);
 const evaluationShape: Reader<EvaluationRequest> = record(
-  {
-    subject: entityShape,
-    action: record({ name: text({ max: 1024 }), properties: optional(object) }, ignoreUnknown),
-    resource: entityShape,
-    context: optional(object),
-  },
+  { subject: entityShape, action: actionShape, resource: entityShape, context: contextShape },
   ignoreUnknown,
 );
 
 /**
- * Reads one evaluation request. Fields that AuthZEN does not know are ignored, as it asks.
+ * Reads one evaluation request.
  * @throws PolicyError `request-invalid` for what must be answered with 400
  */
 export function parseEvaluation(value: JsonValue): EvaluationRequest {
-  return reading(() => readShape(evaluationShape, value, 'request'));
+  return readRequest(evaluationShape, value);
 }
 
-/**
- * Reads a batch. Each item takes what it lacks from the top of the request (section 7.1.1); a request without
- * `evaluations` is one evaluation.
- * @throws PolicyError `request-invalid` where the batch itself is malformed, not where an item is
- */
-export function parseEvaluations(value: JsonValue): EvaluationsRequest | EvaluationRequest {
-  if (!isObject(value)) throw new PolicyError('request-invalid', 'request: must be an object');
-  const { evaluations, options, ...defaults } = value;
-  if (evaluations === undefined || (Array.isArray(evaluations) && evaluations.length === 0)) {
-    return parseEvaluation(value);
-  }
-  if (!Array.isArray(evaluations))
-    throw new PolicyError('request-invalid', 'request: evaluations: must be a list');
-  if (evaluations.length > MAX_EVALUATIONS) {
-    throw new PolicyError(
-      'request-invalid',
-      `request: evaluations: at most ${MAX_EVALUATIONS} are answered at once`,
-    );
-  }
-  const semantics = oneOf('execute_all', 'deny_on_first_deny', 'permit_on_first_permit');
-  const optionsShape = record({ evaluations_semantic: optional(semantics) }, ignoreUnknown);
-  const read =
-    options === undefined ? {} : reading(() => readShape(optionsShape, options, 'request: options'));
-  return {
-    semantic: read.evaluations_semantic ?? 'execute_all',
-    items: evaluations.map((item) => {
-      try {
-        return parseEvaluation(isObject(item) ? { ...defaults, ...item } : item);
-      } catch (thrown) {
-        if (thrown instanceof PolicyError) return thrown;
-        throw thrown;
-      }
-    }),
-  };
-}
-
-function reading<T>(read: () => T): T {
+/** Reads a request of any kind. @throws PolicyError `request-invalid` for what must be answered with 400 */
+export function readRequest<T>(shape: Reader<T>, value: JsonValue, what = 'request'): T {
   try {
-    return read();
+    return readShape(shape, value, what);
   } catch (cause) {
     if (!(cause instanceof BaseError)) throw cause;
     throw new PolicyError('request-invalid', cause.message, { cause });
@@ -128,34 +79,15 @@ export function evaluate(engine: Engine, request: EvaluationRequest): Evaluation
 }
 
 /**
- * Decides a batch, in order, and stops as its semantic says; the answer that stopped it is the last one
- * (section 7.1.2). An item that is no request is a deny with what is wrong with it.
+ * How a request's words become Cedar's: the schema tells the namespaces of what it names. Cedar's actions have no
+ * attributes, so an action's properties are part of the context; what the context itself says wins.
  */
-export function evaluateAll(engine: Engine, { items, semantic }: EvaluationsRequest): Evaluation[] {
-  const answers: Evaluation[] = [];
-  for (const item of items) {
-    const answer = item instanceof PolicyError ? malformed(item) : evaluate(engine, item);
-    answers.push(answer);
-    if (semantic === 'deny_on_first_deny' && !answer.decision) break;
-    if (semantic === 'permit_on_first_permit' && answer.decision) break;
-  }
-  return answers;
-}
-
-function malformed(error: PolicyError): Evaluation {
-  return {
-    decision: false,
-    context: { reason: 'error', policies: [], errors: [{ id: '', message: error.message }] },
-  };
-}
-
-/** How a request's words become Cedar's: the schema tells the namespaces of what it names. */
-export function questionOf({ subject, action, resource, context }: EvaluationRequest): Question {
+export function questionOf({ subject, action, resource, context = NO_CONTEXT }: EvaluationRequest): Question {
   return {
     principal: { type: subject.type, id: subject.id },
     action: { name: action.name },
     resource: { type: resource.type, id: resource.id },
-    context: context ?? NO_CONTEXT,
+    context: action.properties === undefined ? context : { ...action.properties, ...context },
     claimed: {
       ...(subject.properties === undefined ? {} : { principal: subject.properties }),
       ...(resource.properties === undefined ? {} : { resource: resource.properties }),

@@ -1,11 +1,12 @@
 import type { PolicyDocument, PolicyPlace } from './document.ts';
-import { loadEntities } from './entity-store.ts';
+import { type EntityStore, loadEntities } from './entity-store.ts';
 import { EvaluationError } from './evaluation-error.ts';
 import type { Situation } from './expression.ts';
 import { type LoadedPolicy, loadPolicy } from './load-policy.ts';
+import { type Names, resolveNames } from './names.ts';
 import { indexPolicies } from './policy-index.ts';
 import { type IgnoredPart, type Question, readQuestionAsIs, readQuestionChecked } from './read-question.ts';
-import { readSchema } from './schema.ts';
+import { type Schema, readSchema } from './schema.ts';
 
 export type { PolicyPlace } from './document.ts';
 export type { IgnoredPart, Question } from './read-question.ts';
@@ -21,7 +22,13 @@ export type Decision = {
   ignored?: IgnoredPart[];
 };
 
-export type Engine = { decide: (question: Question) => Decision };
+export type Engine = {
+  decide: (question: Question) => Decision;
+  /** The ids of a type's entities in the release, always in the same order; none where there is no such type. */
+  idsOf: (type: string) => readonly string[];
+  /** The actions that a principal and a resource of these types can be asked about, by name. */
+  actionNames: (resource: string, principal: string) => readonly string[];
+};
 
 /**
  * What happens where a policy can't be evaluated. `deny`: if it is a forbid, the answer is a deny with reason
@@ -43,8 +50,11 @@ export function createEngine(document: PolicyDocument, mode: ErrorMode = 'deny')
   const names = { entity: store.intern };
   const policies = document.policies.map((policy, order) => loadPolicy(policy, order, names));
   const index = indexPolicies(policies);
+  const requestNames = resolveNames(schema, store);
   const ask =
-    mode === 'deny' ? readQuestionChecked(document, schema, store) : readQuestionAsIs(schema, store);
+    mode === 'deny'
+      ? readQuestionChecked(document, schema, store, requestNames)
+      : readQuestionAsIs(schema, store);
 
   let tally = newTally();
   let situation: Situation | undefined;
@@ -64,6 +74,23 @@ export function createEngine(document: PolicyDocument, mode: ErrorMode = 'deny')
       index.search(situation.principal, situation.action, situation.resource, visit);
       return conclude(tally, asked.ignored, mode);
     },
+    idsOf: idLister(schema, store, requestNames),
+    actionNames: (resource, principal) =>
+      requestNames.actionNames(requestNames.type(resource), requestNames.type(principal)),
+  };
+}
+
+/** Lists are made when they are first asked for: most releases are never searched. */
+function idLister({ entityTypes }: Schema, store: EntityStore, names: Names): Engine['idsOf'] {
+  const lists = new Map<string, readonly string[]>();
+  return (name) => {
+    const type = names.type(name);
+    const rules = entityTypes.get(type);
+    if (rules === undefined) return [];
+    let ids = lists.get(type);
+    // The entities of an enumerated type are those that the schema names.
+    if (ids === undefined) lists.set(type, (ids = rules.choices ? [...rules.choices] : store.idsOf(type)));
+    return ids;
   };
 }
 

@@ -14,6 +14,8 @@ export type EntityStore = {
   find: (type: string, id: string) => Entity | undefined;
   /** The same; one that the release does not name becomes known by name. For loading only: it grows the store. */
   intern: (type: string, id: string) => Entity;
+  /** The ids of a type's entities that exist, in the order in which they were first named. */
+  idsOf: (type: string) => string[];
 };
 
 /** Ancestors in all lists together at most: what bounds the memory of a hierarchy made to be deep. */
@@ -55,7 +57,9 @@ export function loadEntities(entities: readonly BakedEntity[], actions: readonly
     addParents(entity, baked.parents);
   }
   closeHierarchy(parents);
-  return { find, intern };
+  const idsOf = (type: string): string[] =>
+    [...(byType.get(type)?.values() ?? [])].filter(({ exists }) => exists).map(({ id }) => id);
+  return { find, intern, idsOf };
 }
 
 type FieldSharer = ReturnType<typeof createFieldSharer>;

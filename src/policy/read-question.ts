@@ -1,10 +1,10 @@
 import type { JsonObject } from '../base/json.ts';
 import { type EntityUid, type PolicyDocument, formatUid } from './document.ts';
 import { Entity } from './entity.ts';
-import { parseEntityUid } from './entity-uid.ts';
 import type { EntityStore } from './entity-store.ts';
 import { EvaluationError } from './evaluation-error.ts';
 import type { Situation } from './expression.ts';
+import { type Names, resolveNames } from './names.ts';
 import { type ReadingOptions, readRecord, readValue } from './read-value.ts';
 import type { ActionRules, EntityTypeRules, RecordType, Schema } from './schema.ts';
 import { type CedarRecord, EMPTY_RECORD } from './value.ts';
@@ -39,8 +39,8 @@ export function readQuestionChecked(
   { openTypes }: PolicyDocument,
   schema: Schema,
   store: EntityStore,
+  names: Names = resolveNames(schema, store),
 ): (question: Question) => Asked {
-  const names = resolveNames(schema, store);
   const open = new Map(openTypes.map((type) => [type, schema.entityTypes.get(type)]));
   let described: Entity[] = [];
   let hasLeftOut = false;
@@ -105,51 +105,6 @@ export function readQuestionChecked(
       return malformed(thrown.message, ignored);
     }
   };
-}
-
-type NamedAction = { rules: ActionRules; entity: Entity };
-type Names = {
-  action: (named: Question['action'], resource: string, principal: string) => NamedAction | undefined;
-  /** A type's full name; a name without its namespace will do where one namespace alone has it. */
-  type: (name: string) => string;
-};
-
-function resolveNames({ actions, entityTypes }: Schema, { intern }: EntityStore): Names {
-  const byEntity = new Map<string, Map<string, NamedAction>>();
-  for (const rules of actions) {
-    const { type, id } = rules.uid;
-    let byType = byEntity.get(id);
-    if (byType === undefined) byEntity.set(id, (byType = new Map()));
-    byType.set(type, { rules, entity: intern(type, id) });
-  }
-  const fullNames = new Map<string, string>();
-  for (const name of entityTypes.keys()) {
-    const plain = name.slice(name.lastIndexOf(':') + 1);
-    if (!entityTypes.has(plain)) fullNames.set(plain, fullNames.has(plain) ? '' : name);
-  }
-  return {
-    type: (name) => (entityTypes.has(name) ? name : fullNames.get(name) || name),
-    action: (named, resource, principal) => {
-      if ('id' in named) return byEntity.get(named.id)?.get(named.type);
-      const byType = byEntity.get(named.name);
-      if (byType === undefined) {
-        const uid = parseEntityUid(named.name);
-        return uid && byEntity.get(uid.id)?.get(uid.type);
-      }
-      const [first] = byType.values();
-      if (byType.size === 1) return first;
-      // One name in several namespaces: that of the resource is meant, else that of the principal, else the
-      // one without a name.
-      const [type = ''] = [actionType(resource), actionType(principal), 'Action'].filter((one) =>
-        byType.has(one),
-      );
-      return byType.get(type);
-    },
-  };
-}
-
-function actionType(near: string): string {
-  return `${near.slice(0, near.lastIndexOf(':') + 1)}Action`;
 }
 
 function nameOf(action: Question['action']): string {

@@ -525,8 +525,8 @@ describe('createDecideApp', () => {
     expect((await post(server, path, '{"a":1,"a":2}')).status).toBe(400);
     expect((await post(server, path, { subject: {} })).status).toBe(400);
     expect((await post(server, path, { ...question(), subject: { type: 'User', id: 7 } })).status).toBe(400);
-    expect((await post(server, path, question(), { 'content-type': 'text/plain' })).status).toBe(415);
-    expect((await post(server, path, question(), {})).status).toBe(415);
+    expect((await post(server, path, question(), { 'content-type': 'text/plain' })).status).toBe(400);
+    expect((await post(server, path, question(), {})).status).toBe(400);
     expect(await post(server, path, '', {}, 'DELETE')).toMatchObject({
       status: 405,
       headers: { allow: 'POST' },

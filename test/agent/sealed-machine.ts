@@ -71,9 +71,13 @@ export type SealedMachine = {
   reseal: (sealing?: Sealing) => Promise<void>;
 };
 
-export async function sealMachine(sealing: Sealing = {}): Promise<SealedMachine> {
+/** `whenDone` takes what cleans up: by default it is done when the test that calls this ends. */
+export async function sealMachine(
+  sealing: Sealing = {},
+  whenDone: (clean: () => Promise<void>) => void = onTestFinished,
+): Promise<SealedMachine> {
   const directory = await mkdtemp(join(tmpdir(), 'sealborn-'));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  whenDone(() => rm(directory, { recursive: true, force: true }));
   const key = newKey();
   const root = join(directory, 'image');
   const place = sealing.beside === true ? join(directory, 'beside') : join(root, 'usr/share/sealborn');

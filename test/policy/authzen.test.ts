@@ -1,51 +1,26 @@
-import { readFileSync } from 'node:fs';
-
 import { describe, expect, it } from 'vitest';
 
 import type { JsonValue } from '../../src/base/json.ts';
 import { parseJson } from '../../src/base/json.ts';
-import {
-  type Evaluation,
-  evaluate,
-  evaluateAll,
-  parseEvaluation,
-  parseEvaluations,
-} from '../../src/policy/authzen.ts';
+import { type Evaluation, evaluate, parseEvaluation } from '../../src/policy/authzen.ts';
+import { answerAll, evaluateItem, parseEvaluations } from '../../src/policy/authzen-batch.ts';
 import { createEngine } from '../../src/policy/engine.ts';
-import { corpus } from '../support/corpora.ts';
-import { todoScenario } from './todo-scenario.ts';
+import { scenario } from '../support/scenario.ts';
 
-const engine = createEngine(todoScenario());
-const decisions = corpus('authzen/todo-decisions.json');
+const engine = createEngine(await scenario('todo'));
 const json = (value: unknown): JsonValue =>
   parseJson(JSON.stringify(value), 'request', { maxBytes: 1 << 20 });
 const ask = (value: unknown): Evaluation => evaluate(engine, parseEvaluation(json(value)));
 const askAll = (value: unknown): boolean[] => {
   const request = parseEvaluations(json(value));
   if (!('items' in request)) throw new Error('a single evaluation');
-  return evaluateAll(engine, request).map(({ decision }) => decision);
+  return answerAll(request, (item) => evaluateItem(engine, item)).map(({ decision }) => decision);
 };
 
 const morty = { type: 'user', id: 'CiRmZDE2MTRkMy1jMzlhLTQ3ODEtYjdiZC04Yjk2ZjVhNTEwMGQSBWxvY2Fs' };
 const update = { name: 'can_update_todo' };
 const own = { type: 'todo', id: '1', properties: { ownerID: 'morty@the-citadel.com' } };
 const other = { type: 'todo', id: '2', properties: { ownerID: 'rick@the-citadel.com' } };
-
-describe('AuthZEN interop, scenario todo', () => {
-  it.skipIf(decisions.missing)('answers all 40 evaluations and 3 batches as expected', () => {
-    const { evaluation, evaluations } = JSON.parse(readFileSync(decisions.path, 'utf8')) as {
-      evaluation: { request: unknown; expected: boolean }[];
-      evaluations: { request: unknown; expected: { decision: boolean }[] }[];
-    };
-    expect(evaluation.map(({ request }) => ask(request).decision)).toEqual(
-      evaluation.map(({ expected }) => expected),
-    );
-    expect(evaluations.map(({ request }) => askAll(request))).toEqual(
-      evaluations.map(({ expected }) => expected.map(({ decision }) => decision)),
-    );
-    expect([evaluation.length, evaluations.length]).toEqual([40, 3]);
-  });
-});
 
 describe('parseEvaluation', () => {
   const good = { subject: morty, action: update, resource: own };
@@ -71,7 +46,7 @@ describe('parseEvaluation', () => {
   });
 });
 
-describe('evaluateAll', () => {
+describe('answerAll', () => {
   const batch = {
     subject: morty,
     action: update,

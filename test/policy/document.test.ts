@@ -3,10 +3,12 @@ import { describe, expect, it } from 'vitest';
 
 import { formatPolicyDocument, parsePolicyDocument } from '../../src/policy/document.ts';
 import { splitPolicies } from '../../src/policy/split-policies.ts';
-import { todoScenario } from './todo-scenario.ts';
+import { scenario } from '../support/scenario.ts';
+
+const todo = await scenario('todo');
 
 const change = (edit: (document: Record<string, unknown>) => void): Buffer => {
-  const document = JSON.parse(formatPolicyDocument(todoScenario()).toString()) as Record<string, unknown>;
+  const document = JSON.parse(formatPolicyDocument(todo).toString()) as Record<string, unknown>;
   edit(document);
   return Buffer.from(JSON.stringify(document));
 };
@@ -14,7 +16,7 @@ type Policies = { effect: string; id: string }[];
 
 describe('parsePolicyDocument', () => {
   it('reads what formatPolicyDocument writes, byte for byte', () => {
-    const bytes = formatPolicyDocument(todoScenario());
+    const bytes = formatPolicyDocument(todo);
     expect(formatPolicyDocument(parsePolicyDocument(bytes))).toEqual(bytes);
   });
   it.each<[string, Buffer, string]>([
