@@ -6,6 +6,7 @@ import { type Evaluation, type EvaluationRequest, evaluate } from '../policy/aut
 import {
   type EvaluationItem,
   type EvaluationsRequest,
+  MAX_EVALUATIONS,
   answerAll,
   evaluateItem,
 } from '../policy/authzen-batch.ts';
@@ -76,9 +77,8 @@ export type Decider = {
   search: (request: SearchRequest, asked: Asked) => SearchAnswer;
 };
 
-/** Candidates that one page of a search tries, and the time it takes, at most: decisions wait for it. */
-const MAX_TRIED = 2000;
-const MAX_SEARCH_MS = 5;
+/** Candidates that one page of a search decides about at most: no more than a batch, since all others wait for it. */
+const MAX_TRIED = MAX_EVALUATIONS;
 
 /** Decides nothing in anyone's favour: stands in where the machine is not trusted. */
 const DENY_ALL: Engine = {
@@ -119,10 +119,9 @@ function searchNow({ verdict, engine }: DeciderOptions, question: SearchRequest)
       results: [],
     };
   }
-  const end = performance.now() + MAX_SEARCH_MS;
   const { results, nextToken, errors } = search(engine, question, {
     release: release.digest,
-    mayGoOn: (tried) => tried < MAX_TRIED && performance.now() < end,
+    maxTried: MAX_TRIED,
   });
   return {
     page: { next_token: nextToken, count: results.length },

@@ -81,14 +81,13 @@ export function parseSearch(kind: SearchKind, value: JsonValue): SearchRequest {
 /**
  * Decides about every candidate in turn - the release's entities of the type, or the schema's actions for such a
  * subject and resource - with the very decision that an evaluation of it gives, so that the results are exact.
- * A page ends where it is full or where `mayGoOn`, asked before each further candidate, says that the work is
- * enough; it may then be empty and have a token all the same.
+ * A page ends where it is full or after `maxTried` candidates; it may then be empty and have a token all the same.
  * @throws PolicyError `request-invalid` where the token is not one of this search
  */
 export function search(
   engine: Engine,
   request: SearchRequest,
-  { release, mayGoOn }: { release: Sha256; mayGoOn: (tried: number) => boolean },
+  { release, maxTried }: { release: Sha256; maxTried: number },
 ): SearchResult {
   const { kind } = request;
   const candidates =
@@ -100,8 +99,8 @@ export function search(
   const { place: first, limit } = tokens.start(candidates.length);
   const results: Found[] = [];
   let at = first;
-  for (; at < candidates.length && results.length < limit; at += 1) {
-    if (at > first && !mayGoOn(at - first)) break;
+  const end = Math.min(candidates.length, first + maxTried);
+  for (; at < end && results.length < limit; at += 1) {
     const candidate = candidates[at] ?? '';
     const { decision, context } = evaluate(engine, questionAbout(request, candidate));
     const { errors = [] } = context;
