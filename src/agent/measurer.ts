@@ -1,13 +1,10 @@
 import { rm } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Verdict } from '../attestation/verdict.ts';
-import { messageOf } from '../base/errors.ts';
 import type { ReleaseId } from '../base/release-id.ts';
-import { type CheckResult, type TreeChecker, createTreeChecker } from '../host/check-tree.ts';
+import { type TreeChecker, createTreeChecker } from '../host/check-tree.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
-import { HostError } from '../host/host-error.ts';
 import { loadRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
@@ -16,8 +13,10 @@ import { latchPath, readLatch, writeLatch } from './latch.ts';
 import { createProgressTeller } from './progress-teller.ts';
 import { reasonOf } from './reason.ts';
 import { type ReleaseWatch, createReleaseWatch } from './release-watch.ts';
+import { runTiers } from './run-tiers.ts';
 import type { AgentSettings } from './settings.ts';
 import { startState } from './state.ts';
+import { createSweepTier } from './sweep-tier.ts';
 import { type VerdictKeeper, createVerdictKeeper } from './verdict-keeper.ts';
 import { publishVerdict } from './verdict-publisher.ts';
 
@@ -42,14 +41,8 @@ export type Measurer = {
 };
 
 /**
- * A sweep that has not come back after this long is taken for a disk that does not answer: what can't be
- * checked is not trusted. A sweep of 500,000 files takes seconds.
- */
-const MAX_SWEEP_MS = 15 * 60_000;
-
-/**
- * Starts the measuring half: it verifies the release, reads every file, and then sweeps for drift until it is
- * closed. It owns the verdict and says it on verdict.sock, from the first moment on.
+ * Starts the measuring half: it verifies the release, reads every file, and then looks for drift by tiers
+ * (`tier.ts`) until it is closed. It owns the verdict and says it on verdict.sock, from the first moment on.
  * @throws HostError where verdict.sock can't be had or the boot id can't be read; all else is a verdict
  */
 export async function startMeasurer(settings: AgentSettings, deps: MeasurerDependencies): Promise<Measurer> {
@@ -100,18 +93,22 @@ type Context = {
 };
 
 async function measure(context: Context): Promise<void> {
-  const { deps, keeper, stop } = context;
+  const { settings, deps, keeper, stop } = context;
+  const { log, now } = deps;
   if (await standsUnderLatch(context)) return;
   const prepared = await prepare(context);
   if (prepared === undefined) return;
   const { release, checker, watch } = prepared;
   try {
     await keeper.apply({ type: 'verified', at: at(deps), release });
-    const goesOn = await checkWhole(context, checker, watch);
+    await checkWhole(context, checker, watch);
     context.settled();
-    if (goesOn) await sweepOnAndOn(context, checker, watch);
+    await checker.endFull();
+    const { sweepSeconds } = settings;
+    const sweep = createSweepTier({ checker, watchRelease: watch, everySeconds: sweepSeconds, log, now });
+    if (!stop.aborted) await runTiers([sweep], { keeper, log, at: () => at(deps) }, stop);
   } finally {
-    if (!stop.aborted) deps.log.error({ code: 'sweeps-ended' }, 'nothing is checked any more');
+    if (!stop.aborted) log.error({ code: 'tiers-ended' }, 'nothing is checked any more');
     await checker.close();
   }
 }
@@ -159,69 +156,30 @@ async function standsUnderLatch({ settings, deps, keeper, bootId }: Context): Pr
   }
 }
 
-/** The first check, which reads everything. @returns whether there is a checker left to go on with */
-async function checkWhole(context: Context, checker: TreeChecker, watch: ReleaseWatch): Promise<boolean> {
-  const tell = createProgressTeller(context.deps.log, context.deps.notify);
-  return check(context, watch, () => checker.full(tell, context.stop), true);
-}
-
-async function sweepOnAndOn(context: Context, checker: TreeChecker, watch: ReleaseWatch): Promise<void> {
-  const { settings, stop } = context;
-  for (;;) {
-    const started = performance.now();
-    if (!(await check(context, watch, () => sweepInTime(checker, stop), false))) return;
-    const spent = performance.now() - started;
-    // Sweeps never overlap, and a slow one leaves the machine some time for other work.
-    const pause = Math.max(settings.sweepSeconds * 1000 - spent, spent / 4);
-    await sleep(pause, undefined, { signal: stop }).catch(() => undefined);
-    if (stop.aborted) return;
-  }
-}
-
-async function sweepInTime(checker: TreeChecker, stop: AbortSignal): Promise<CheckResult> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    late.reject(new HostError('timeout', `a sweep took longer than ${MAX_SWEEP_MS / 60_000} minutes`));
-  }, MAX_SWEEP_MS);
-  try {
-    // A read that the kernel never answers can't be called back; so it is not waited for either.
-    return await Promise.race([checker.sweep(stop), late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-async function check(
+/** The first check, which reads everything. */
+async function checkWhole(
   { deps, keeper, stop }: Context,
+  checker: TreeChecker,
   watch: ReleaseWatch,
-  run: () => Promise<CheckResult>,
-  isWhole: boolean,
-): Promise<boolean> {
-  let result: CheckResult;
+): Promise<void> {
   try {
-    const found = await run();
+    const tell = createProgressTeller(deps.log, deps.notify);
+    const { files, bytes, seconds, findings, findingsTotal } = await checker.full(tell, stop);
     const others = await watch(at(deps));
-    result = {
-      ...found,
-      findings: [...others, ...found.findings],
-      findingsTotal: others.length + found.findingsTotal,
-    };
+    if (stop.aborted) return;
+    await keeper.apply({
+      type: 'checked',
+      at: at(deps),
+      findings: [...others, ...findings],
+      findingsTotal: others.length + findingsTotal,
+      measured: { files, bytes, seconds },
+    });
   } catch (thrown) {
-    if (stop.aborted) return false;
-    deps.log.error({ code: 'check-failed', reason: reasonOf(thrown) }, messageOf(thrown));
-    await keeper.apply({ type: 'failed', at: at(deps), reason: reasonOf(thrown) });
-    return !(thrown instanceof HostError && thrown.code === 'timeout');
+    if (stop.aborted) return;
+    const reason = reasonOf(thrown);
+    deps.log.error({ code: 'check-failed', reason }, reason.message);
+    await keeper.apply({ type: 'failed', at: at(deps), reason });
   }
-  if (stop.aborted) return false;
-  const { files, bytes, seconds, findings, findingsTotal } = result;
-  await keeper.apply({
-    type: 'checked',
-    at: at(deps),
-    findings,
-    findingsTotal,
-    ...(isWhole ? { measured: { files, bytes, seconds } } : {}),
-  });
-  return true;
 }
 
 function at({ now }: MeasurerDependencies): string {

@@ -96,7 +96,7 @@ export function parseSettings(bytes: Uint8Array, file: string): AgentSettings {
     trust: set.trust ?? '/usr/share/sealborn/trust.yaml',
     runDirectory: set.runDirectory ?? '/run/sealborn',
     stateDirectory: set.stateDirectory ?? '/var/lib/sealborn',
-    sweepSeconds: set.sweepSeconds ?? 10,
+    sweepSeconds: set.sweepSeconds ?? 60,
     workers: set.workers,
     health: { listen: set.health?.listen ?? { host: '0.0.0.0', port: 9180 } },
     collector:

@@ -1,4 +1,4 @@
-import { MAX_DRIFT_SHOWN, type Verdict, type VerdictReason } from '../attestation/verdict.ts';
+import { type Coverage, MAX_DRIFT_SHOWN, type Verdict, type VerdictReason } from '../attestation/verdict.ts';
 import type { Finding } from '../base/finding.ts';
 import type { ReleaseId } from '../base/release-id.ts';
 import { AgentError } from './agent-error.ts';
@@ -26,6 +26,8 @@ export type StateEvent =
     }
   /** A check could not be done. What can't be checked is not trusted. */
   | { type: 'failed'; at: string; reason: VerdictReason }
+  /** A tier says what it covers: no change of state. */
+  | { type: 'covered'; coverage: Coverage }
   /** There is no release that this machine may run. */
   | { type: 'refused'; at: string; reason: VerdictReason; release?: ReleaseId }
   /** An earlier process of this boot had latched this verdict. */
@@ -68,6 +70,11 @@ export function advance(model: Model, event: StateEvent): Model {
       requireState(model, event, canCheck(model));
       if (state === 'drifted') return model;
       return enter(model, 'drifted', event.at, { reason: bounded(event.reason) });
+    case 'covered': {
+      requireState(model, event, canCheck(model));
+      const coverage = { ...model.verdict.coverage, ...event.coverage };
+      return { ...model, verdict: { ...model.verdict, coverage } };
+    }
     case 'checked':
       requireState(model, event, canCheck(model));
       return checked(model, event);
@@ -113,7 +120,7 @@ function withFindings(model: Model, event: StateEvent & { type: 'checked' }): Mo
     shownSize += size;
   }
   if (counted.size === model.counted.size && event.findingsTotal <= model.verdict.driftTotal) return model;
-  // A sweep hands over its first findings alone; those beyond are known by their number only.
+  // A check hands over its first findings alone; those beyond are known by their number only.
   const driftTotal = Math.max(model.verdict.driftTotal, counted.size, event.findingsTotal);
   return { verdict: { ...model.verdict, drift, driftTotal }, counted, shownSize };
 }

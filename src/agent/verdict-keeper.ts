@@ -8,7 +8,7 @@ import { type Model, type StateEvent, advance } from './state.ts';
 /** Holds the measuring half's state and makes every change known, in the order in which it must be. */
 export type VerdictKeeper = {
   verdict: () => Verdict;
-  /** @throws AgentError `state-illegal` */
+  /** Events take their turns: what one changed is latched and published before the next. @throws AgentError `state-illegal` */
   apply: (event: StateEvent) => Promise<void>;
 };
 
@@ -34,21 +34,27 @@ const LOGGED_FINDINGS = 10;
 export function createVerdictKeeper(options: VerdictKeeperOptions): VerdictKeeper {
   const { publish, log } = options;
   let model = options.first;
+  let turn: Promise<void> = Promise.resolve();
+  const apply = async (event: StateEvent): Promise<void> => {
+    const before = model.verdict;
+    model = advance(model, event);
+    const { verdict } = model;
+    if (verdict === before) return;
+    const isLatched = verdict.state === 'drifted' || verdict.state === 'refused';
+    if (isLatched && event.type !== 'latched' && event.type !== 'covered') await writeLatch(options, verdict);
+    publish(verdict);
+    if (verdict.state !== before.state) {
+      options.notify(`STATUS=${verdict.state}`);
+      logState(log, verdict);
+    }
+    if (verdict.driftTotal > before.driftTotal) logDrift(log, verdict, before.drift.length);
+  };
   return {
     verdict: () => model.verdict,
     apply: async (event) => {
-      const before = model.verdict;
-      model = advance(model, event);
-      const { verdict } = model;
-      if (verdict === before) return;
-      const isLatched = verdict.state === 'drifted' || verdict.state === 'refused';
-      if (isLatched && event.type !== 'latched') await writeLatch(options, verdict);
-      publish(verdict);
-      if (verdict.state !== before.state) {
-        options.notify(`STATUS=${verdict.state}`);
-        logState(log, verdict);
-      }
-      if (verdict.driftTotal > before.driftTotal) logDrift(log, verdict, before.drift.length);
+      const mine = turn.then(() => apply(event));
+      turn = mine.catch(() => undefined);
+      await mine;
     },
   };
 }

@@ -24,6 +24,22 @@ export type Assurance = 'hardware' | 'cloud' | 'software';
 /** Why a state is `refused`, or what made it `drifted` where no path is to blame. */
 export type VerdictReason = { code: string; message: string };
 
+/**
+ * How the tree is looked at while the agent runs, for people and monitoring: nothing is decided by it. Each part
+ * is absent until its tier has said something.
+ */
+export type Coverage = {
+  sweep?: {
+    /** Seconds from one look at an entry to the next: the setting, or less where watches are missing. */
+    everySeconds: number;
+    /** When the last sweep ended, RFC 3339 in UTC, and how long it took, its pauses included. */
+    endedAt?: string;
+    seconds?: number;
+    /** Sweeps at once, because of something that was or could have been missed. */
+    immediate: number;
+  };
+};
+
 /** What the measuring half says about the machine: the one fact everything on the host turns on. */
 export type Verdict = {
   state: State;
@@ -37,6 +53,8 @@ export type Verdict = {
   drift: Finding[];
   /** All findings, shown or not. */
   driftTotal: number;
+  /** Absent before the first whole measurement ended. */
+  coverage?: Coverage;
   /** Set in `refused`, and in `drifted` after a restart under a latch. */
   reason?: VerdictReason;
   assurance: Assurance;
@@ -61,6 +79,25 @@ export const verdictShape: Reader<Verdict> = verdictReader({ open: false });
  * collector that reads it. None of them can make a verdict better than its `state`.
  */
 export const reportedVerdictShape: Reader<Verdict> = verdictReader({ open: true });
+
+function coverageReader(options: { open: boolean }): Reader<Coverage> {
+  return record(
+    {
+      sweep: optional(
+        record(
+          {
+            everySeconds: number(0, 1e9),
+            endedAt: optional(moment),
+            seconds: optional(number(0, 1e9)),
+            immediate: whole(),
+          },
+          options,
+        ),
+      ),
+    },
+    options,
+  );
+}
 
 function releaseIdReader(options: { open: boolean }): Reader<ReleaseId> {
   return record(
@@ -96,6 +133,7 @@ function verdictReader(options: { open: boolean }): Reader<Verdict> {
       measured: optional(record({ files: whole(), bytes: whole(), seconds: number(0, 1e9) }, options)),
       drift: list(finding, { max: MAX_DRIFT_SHOWN }),
       driftTotal: whole(),
+      coverage: optional(coverageReader(options)),
       reason: optional(record({ code: text({ max: 256 }), message: words }, options)),
       assurance: oneOf('hardware', 'cloud', 'software'),
     },

@@ -6,11 +6,13 @@ import { type PackedTree, findPath } from '../manifest/packed-tree.ts';
 import { findPresent } from './absent-paths.ts';
 import { type BundleDigests, checkBundleArea } from './bundle-area.ts';
 import { FindingList } from './finding-list.ts';
-import { HashPool, type Progress, workerCount } from './hash-pool.ts';
+import { HashPool, type Progress, type RunOptions, workerCount } from './hash-pool.ts';
+import { HostError } from './host-error.ts';
 import { close } from './linux.ts';
-import { type MeasureMode, SCOPE_OPEN, planJob } from './measure-job.ts';
+import { SCOPE_OPEN, besideJob, planJob } from './measure-job.ts';
 import { type Scope, isBundleMeasured, scopeBits, scopeOf } from './measure-scope.ts';
 import { openRoot } from './open-root.ts';
+import { type Slice, lookSlices } from './plan-slices.ts';
 
 export type CheckOptions = {
   /** Where the image is mounted on this machine: `/` on an instance. */
@@ -42,6 +44,16 @@ export type TreeChecker = {
    * what may have been written. Before the first `full` it is one. @throws HostError; the signal's reason
    */
   sweep(signal?: AbortSignal): Promise<CheckResult>;
+  /** The slices of a sweep, for whoever takes them one by one. */
+  readonly slices: readonly Slice[];
+  /** One slice of a sweep. @throws HostError; the signal's reason */
+  sweepSlice(slice: Slice, signal?: AbortSignal): Promise<CheckResult>;
+  /** What is not in the manifest: the bundle's own directory, absent paths. @throws HostError */
+  besides(): CheckResult;
+  /** Reads and compares single entries, given by index in ascending order. @throws HostError; the signal's reason */
+  entries(indexes: Uint32Array, signal?: AbortSignal): Promise<CheckResult>;
+  /** Ends the threads of `full`, which can't be called again; one thread stays for the rest. */
+  endFull(): Promise<void>;
   /** Ends the threads, and a check that is under way with an error. */
   close(): Promise<void>;
 };
@@ -51,50 +63,75 @@ export type TreeChecker = {
  * @throws HostError `not-found` where manifest and rules do not belong together
  */
 export function createTreeChecker(options: CheckOptions): TreeChecker {
-  const { root, manifest, now } = options;
+  const { root, manifest, now, bundleDigests } = options;
   const scope = scopeOf(options.rules);
   const mayBeEmpty = root !== '/';
   const workers = workerCount(options.workers);
   const { tree } = manifest;
   const bits = scopeBits(tree, scope, mayBeEmpty);
   const unlisted = scope.absent.filter((path) => !isListed(tree, bits, path));
-  const pool = new HashPool(root, planJob(tree, bits, scope.absent, workers), workers);
+  const job = planJob(tree, bits, scope.absent, workers);
+  const slices = lookSlices(job);
+  const whole = new HashPool(root, job, workers);
+  let beside: HashPool | undefined;
+  // A machine shares its processors with what the image is for: looking for drift takes one thread.
+  let isClosed = false;
+  const looking = (): HashPool => {
+    if (isClosed) throw new HostError('aborted', 'the tree can not be looked at: the checker is closed');
+    return (beside ??= new HashPool(root, besideJob(job), 1));
+  };
 
-  const check = async (
-    mode: MeasureMode,
-    onProgress: ((progress: Progress) => void) | undefined,
-    signal: AbortSignal | undefined,
+  const run = async (
+    pool: () => HashPool,
+    options: Omit<RunOptions, 'now'>,
+    withBeside: boolean,
   ): Promise<CheckResult> => {
     const started = performance.now();
-    const seconds = (): number => (performance.now() - started) / 1000;
     const time = now();
-    const say = (done: { files: number; bytes: number }): void =>
-      onProgress?.({ ...done, totalFiles: manifest.files, totalBytes: manifest.bytes, seconds: seconds() });
-    const { answers, files, bytes } = await pool.run({
-      mode,
-      now: time,
-      // A sweep shares the machine with what the image is for.
-      ...(mode === 'sweep' ? { threads: 1 } : {}),
-      onProgress: onProgress === undefined ? undefined : say,
-      signal,
-    });
-    const findings = new FindingList();
-    for (const { findings: placed, total } of answers) findings.merge(placed, total);
-    checkBeside(root, scope, unlisted, options.bundleDigests, mayBeEmpty, time.toISOString(), findings);
-    say({ files, bytes });
-    return {
-      findings: findings.first().map(({ finding }) => finding),
-      findingsTotal: findings.total,
-      files,
-      bytes,
-      seconds: seconds(),
-    };
+    const { answers, files, bytes } = await pool().run({ ...options, now: time });
+    const list = new FindingList();
+    for (const { findings, total } of answers) list.merge(findings, total);
+    if (withBeside) findBeside(time, list);
+    return resultOf(list, files, bytes, started);
   };
+  const findBeside = (time: Date, findings: FindingList): void =>
+    checkBeside(root, scope, unlisted, bundleDigests, mayBeEmpty, time.toISOString(), findings);
   return {
-    full: (onProgress, signal) => check('full', onProgress, signal),
-    sweep: (signal) => check('sweep', undefined, signal),
-    close: () => pool.close(),
+    full: async (onProgress, signal) => {
+      const started = performance.now();
+      const say = (done: { files: number; bytes: number }): void => {
+        const seconds = (performance.now() - started) / 1000;
+        onProgress?.({ ...done, totalFiles: manifest.files, totalBytes: manifest.bytes, seconds });
+      };
+      const heard = onProgress === undefined ? undefined : say;
+      const result = await run(() => whole, { mode: 'full', onProgress: heard, signal }, true);
+      say(result);
+      return result;
+    },
+    sweep: (signal) => run(looking, { mode: 'sweep', signal }, true),
+    slices,
+    sweepSlice: ({ from, to }, signal) =>
+      run(looking, { mode: 'sweep', work: { kind: 'parts', from, to }, signal }, false),
+    besides: () => {
+      const started = performance.now();
+      const findings = new FindingList();
+      findBeside(now(), findings);
+      return resultOf(findings, 0, 0, started);
+    },
+    entries: (entries, signal) =>
+      run(looking, { mode: 'full', work: { kind: 'entries', entries }, signal }, false),
+    endFull: () => whole.close(),
+    close: async () => {
+      isClosed = true;
+      await Promise.all([whole.close(), beside?.close()]);
+    },
   };
+}
+
+function resultOf(list: FindingList, files: number, bytes: number, started: number): CheckResult {
+  const findings = list.first().map(({ finding }) => finding);
+  const seconds = (performance.now() - started) / 1000;
+  return { findings, findingsTotal: list.total, files, bytes, seconds };
 }
 
 /** What is not in the manifest: the bundle's own directory, and absent paths where nothing else is listed. */

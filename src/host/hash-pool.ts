@@ -10,6 +10,7 @@ import {
   type MeasureAnswer,
   type MeasureJob,
   type MeasureMode,
+  type Work,
 } from './measure-job.ts';
 import { openRoot } from './open-root.ts';
 import { hashWorkerUrl } from './worker-url.ts';
@@ -39,8 +40,8 @@ export type RunOptions = {
   mode: MeasureMode;
   /** When the run begins: findings carry it. */
   now: Date;
-  /** Threads that take part; all unless told. */
-  threads?: number;
+  /** What is looked at; everything unless told. */
+  work?: Work;
   onProgress?: ((done: { files: number; bytes: number }) => void) | undefined;
   signal?: AbortSignal | undefined;
 };
@@ -104,6 +105,7 @@ export class HashPool {
   async #run(options: RunOptions): Promise<RunResult> {
     const { mode, now, signal, onProgress } = options;
     const { control, counters, claimed } = this.#job;
+    const { work = { kind: 'units' } } = options;
     signal?.throwIfAborted();
     if (Atomics.load(control, CONTROL_STOP) === 2) throw closed();
     if (this.#died !== undefined) throw hostErrorOf('measuring the tree', this.#died);
@@ -111,17 +113,16 @@ export class HashPool {
     Atomics.store(control, CONTROL_NEXT_UNIT, 0);
     Atomics.store(control, CONTROL_STOP, 0);
     counters.fill(0);
-    claimed.fill(0);
+    if (work.kind === 'units' || (work.kind === 'parts' && work.from === 0)) claimed.fill(0);
     const stop = (): void => void Atomics.compareExchange(control, CONTROL_STOP, 0, 1);
     signal?.addEventListener('abort', stop, { once: true });
     const timer =
       onProgress === undefined ? undefined : setInterval(() => onProgress(this.#done()), PROGRESS_MS);
     try {
-      const workers = this.#workers.slice(0, options.threads);
       const run = { mode, root, at: now.toISOString(), clockOffset: (now.getTime() - Date.now()) / 1000 };
       const answers = await Promise.allSettled(
-        workers.map((worker) =>
-          ask(worker, { kind: 'run', run }).catch((thrown: unknown) => {
+        this.#workers.map((worker) =>
+          ask(worker, { kind: 'run', run, work }).catch((thrown: unknown) => {
             stop();
             throw thrown;
           }),

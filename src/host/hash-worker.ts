@@ -1,10 +1,12 @@
 import { parentPort } from 'node:worker_threads';
 
 import { inspectTree } from './inspect-tree.ts';
-import type { MeasureAnswer, MeasureJob, MeasureRun } from './measure-job.ts';
+import type { MeasureAnswer, MeasureJob, MeasureRun, Work } from './measure-job.ts';
 
 /** What the pool says to a thread: once the job, then a run at a time. */
-export type ToWorker = { kind: 'job'; job: MeasureJob; thread: number } | { kind: 'run'; run: MeasureRun };
+export type ToWorker =
+  | { kind: 'job'; job: MeasureJob; thread: number }
+  | { kind: 'run'; run: MeasureRun; work: Work };
 
 /** What a thread says back. */
 export type FromWorker = { kind: 'done'; answer: MeasureAnswer };
@@ -18,6 +20,6 @@ parentPort?.on('message', (message: ToWorker) => {
     return;
   }
   if (job === undefined) throw new Error('a run came before its job');
-  const done: FromWorker = { kind: 'done', answer: inspectTree(job, message.run, thread) };
+  const done: FromWorker = { kind: 'done', answer: inspectTree(job, message.run, message.work, thread) };
   parentPort?.postMessage(done);
 });

@@ -13,21 +13,39 @@ import {
   type MeasureJob,
   type MeasureRun,
   PART_NUMBERS,
+  type Work,
 } from './measure-job.ts';
 import { readEntry } from './read-entry.ts';
 
-/** Takes units of the job until none is left, and says what was found. `thread` numbers the caller from 0. */
-export function inspectTree(job: MeasureJob, run: MeasureRun, thread: number): MeasureAnswer {
-  const inspection = new Inspection(job, run, thread);
+/** Does what `work` says and gives what was found. `thread` numbers the caller from 0. */
+export function inspectTree(job: MeasureJob, run: MeasureRun, work: Work, thread: number): MeasureAnswer {
+  // A look at single entries may come amid a pass over all parts: its claims are its own.
+  const own = work.kind === 'entries' ? { ...job, claimed: new Uint8Array(job.tree.count) } : job;
+  const inspection = new Inspection(own, run, thread);
   const inspector = new TreeInspector(inspection);
-  const units = job.units.length / 2;
-  for (;;) {
-    const unit = Atomics.add(job.control, CONTROL_NEXT_UNIT, 1);
-    if (unit >= units || inspection.stopped) break;
-    inspector.inspect(job.units[unit * 2] ?? 0, job.units[unit * 2 + 1] ?? 0);
+  switch (work.kind) {
+    case 'units':
+      takeUnits(inspection, inspector);
+      break;
+    case 'parts':
+      inspector.inspect(work.from, work.to);
+      break;
+    case 'entries':
+      for (const index of work.entries) inspector.inspectEntry(index);
+      break;
   }
   inspector.close();
   return inspection.answer();
+}
+
+/** Until none is left: the threads of a run share them. */
+function takeUnits(on: Inspection, inspector: TreeInspector): void {
+  const { control, units } = on.job;
+  for (;;) {
+    const unit = Atomics.add(control, CONTROL_NEXT_UNIT, 1);
+    if (unit >= units.length / 2 || on.stopped) return;
+    inspector.inspect(units[unit * 2] ?? 0, units[unit * 2 + 1] ?? 0);
+  }
 }
 
 /** Walks the tree of the manifest, not what the disk shows: nothing that is not listed is ever descended into. */
@@ -63,6 +81,18 @@ class TreeInspector {
       const end = tree.end[failed] ?? 0;
       while (part + 1 < to && (parts[(part + 1) * PART_NUMBERS] ?? 0) < end) part += 1;
     }
+  }
+
+  /** Inspects one entry; of a directory, its own state and the names in it, not what stands under them. */
+  inspectEntry(index: number): void {
+    const on = this.#on;
+    const { tree } = on.job;
+    const isDirectory = tree.type[index] === TYPE_DIR;
+    if (on.stopped || this.#enter(isDirectory ? index : (tree.parent[index] ?? 0)) >= 0) return;
+    const within = this.#stack.descriptor();
+    if (within < 0) return on.reportUnreadable(index, -within);
+    if (isDirectory) this.#directories.inspect(within, index);
+    else this.#byInode(within, index);
   }
 
   /** Opens the way to `directory`; -1, or the index of the one on the way that can't be opened. */

@@ -38,7 +38,7 @@ export type MeasureJob = {
   stamps: Uint32Array;
   /** 1 where the stamp holds. */
   good: Uint8Array;
-  /** 1 where a finding about the entry was made in this run; taken atomically. */
+  /** 1 where a finding about the entry was made in this pass over the tree; taken atomically. */
   claimed: Uint8Array;
   parts: Uint32Array;
   units: Uint32Array;
@@ -57,6 +57,15 @@ export type MeasureRun = {
   /** Seconds by which the caller's clock is ahead of this machine's: 0 but in tests. */
   clockOffset: number;
 };
+
+/** What of the job a run takes. */
+export type Work =
+  /** Everything: each thread takes units until none is left. */
+  | { kind: 'units' }
+  /** One stretch of parts, `[from, to)`, in the tree's order; a pass begins with part 0. */
+  | { kind: 'parts'; from: number; to: number }
+  /** Single entries by their index, in the tree's order; a directory: itself and the names in it. */
+  | { kind: 'entries'; entries: Uint32Array };
 
 /** What a thread says when no unit is left. */
 export type MeasureAnswer = {
@@ -96,6 +105,16 @@ export function planJob(
     units: shareWords(units),
     control: new Int32Array(new SharedArrayBuffer(8)),
     counters: new Float64Array(new SharedArrayBuffer(workers * 16)),
+  };
+}
+
+/** The same job for a run that goes on beside others: what was seen good is shared, the course of a run is not. */
+export function besideJob(job: MeasureJob): MeasureJob {
+  return {
+    ...job,
+    claimed: new Uint8Array(new SharedArrayBuffer(job.claimed.length)),
+    control: new Int32Array(new SharedArrayBuffer(job.control.byteLength)),
+    counters: new Float64Array(new SharedArrayBuffer(16)),
   };
 }
 

@@ -306,9 +306,9 @@ describe('startMeasurer and startServer', () => {
       const checker = createTreeChecker(options);
       return {
         ...checker,
-        sweep: (signal) => {
+        sweepSlice: (slice, signal) => {
           if (fault) throw new HostError('tree-unreadable', 'EIO');
-          return checker.sweep(signal);
+          return checker.sweepSlice(slice, signal);
         },
       };
     };

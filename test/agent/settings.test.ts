@@ -20,7 +20,7 @@ describe('parseSettings', () => {
       trust: '/usr/share/sealborn/trust.yaml',
       runDirectory: '/run/sealborn',
       stateDirectory: '/var/lib/sealborn',
-      sweepSeconds: 10,
+      sweepSeconds: 60,
       workers: undefined,
       health: { listen: { host: '0.0.0.0', port: 9180 } },
       collector: undefined,
