@@ -18,9 +18,13 @@ export type ReportCounts = {
   spooled: number;
 };
 
+/** What became of a line on decide.ndjson.sock. */
+export type LineResult = 'answered' | 'refused';
+
 export type Metrics = {
   countDecision: (reason: DecisionReason, seconds: number) => void;
   countRequest: (status: number) => void;
+  countLine: (result: LineResult) => void;
   /** All metrics in Prometheus' text format 0.0.4. */
   format: (now: {
     verdict: Verdict;
@@ -38,6 +42,7 @@ const BUCKETS = [
 export function createMetrics(startedAt: Date): Metrics {
   const decisions = new Map<DecisionReason, number>(DECISION_REASONS.map((reason) => [reason, 0]));
   const requests = new Map<number, number>();
+  const lines: Record<LineResult, number> = { answered: 0, refused: 0 };
   const buckets = BUCKETS.map(() => 0);
   let seconds = 0;
   let count = 0;
@@ -50,6 +55,9 @@ export function createMetrics(startedAt: Date): Metrics {
       count += 1;
     },
     countRequest: (status) => void requests.set(status, (requests.get(status) ?? 0) + 1),
+    countLine: (result) => {
+      lines[result] += 1;
+    },
     format: ({ verdict, silenceMs, reports }) => {
       const page = createPage();
       page.gauge('sealborn_info', 'This program.', [[{ version: VERSION }, 1]]);
@@ -80,6 +88,10 @@ export function createMetrics(startedAt: Date): Metrics {
         'Requests on decide.sock by HTTP status.',
         [...requests].map(([status, value]) => [{ status: String(status) }, value]),
       );
+      page.counter('sealborn_lines_total', 'Lines on decide.ndjson.sock by what became of them.', [
+        [{ result: 'answered' }, lines.answered],
+        [{ result: 'refused' }, lines.refused],
+      ]);
       if (reports !== undefined) formatReports(page, reports);
       return page.text();
     },

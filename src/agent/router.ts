@@ -9,6 +9,11 @@ export type Routes = Readonly<Record<string, Readonly<Partial<Record<'GET' | 'PO
 /** What an X-Request-ID that is echoed may be; AuthZEN 1.0 calls it an arbitrary string, logs need a bound. */
 const REQUEST_ID = /^[\x20-\x7e]{1,256}$/;
 
+/** Whether a request's id is short and plain: 1 to 256 printable characters of ASCII. */
+export function isRequestId(text: string): boolean {
+  return REQUEST_ID.test(text);
+}
+
 /**
  * One handler for a set of routes: 404 for an unknown path, 405 with `Allow` for a known one, and on every
  * answer the headers that keep it from being cached, sniffed, or lost from its request (X-Request-ID is
@@ -34,7 +39,7 @@ export function createRouter(routes: Routes): Handler {
 /** The X-Request-ID of a request, where it is short and plain. */
 export function requestIdOf({ headers }: PlainRequest): string | undefined {
   const requestId = headers['x-request-id'];
-  return requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : undefined;
+  return requestId !== undefined && isRequestId(requestId) ? requestId : undefined;
 }
 
 function route(methods: Routes[string] | undefined, request: PlainRequest): PlainResponse {

@@ -1,24 +1,20 @@
-import { join } from 'node:path';
-
 import type { Verdict } from '../attestation/verdict.ts';
-import { messageOf } from '../base/errors.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
-import { type HttpServer, serveHttp } from '../host/http-server.ts';
+import { serveHttp } from '../host/http-server.ts';
 import { loadRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
-import { shareWithGroup } from '../host/share-with-group.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
 import { type Engine, createEngine } from '../policy/engine.ts';
-import { MAX_BODY_BYTES, createDecideApp } from './decide-app.ts';
 import { createDecider } from './decider.ts';
+import { openDecisionSockets } from './decision-sockets.ts';
 import { createHealthApp } from './health-app.ts';
 import { readLatch } from './latch.ts';
+import { HEADERS_TIMEOUT_MS, tellOfError } from './listening.ts';
 import { createMetrics } from './metrics.ts';
 import { reasonOf } from './reason.ts';
 import { type Reporter, startReporter } from './reporter.ts';
-import type { Handler } from './router.ts';
 import type { AgentSettings } from './settings.ts';
 import { type OwnRelease, judge } from './standing.ts';
 import { type VerdictView, followVerdict } from './verdict-follower.ts';
@@ -39,23 +35,14 @@ export type AgentServer = {
   /** What the serving half goes by at this moment. */
   verdict: () => Verdict;
   decideSocket: string;
+  linesSocket: string;
   /** The TCP port of health. */
   healthPort: number;
   close: () => Promise<void>;
 };
 
-/** The socket for decisions and status. */
-export function decideSocketPath(runDirectory: string): string {
-  return join(runDirectory, 'decide.sock');
-}
-
-/** Clients on the machine at one time, each with at most one request being read. */
-const MAX_CLIENTS = 512;
 /** Probes of load balancers and Prometheus at one time. */
 const MAX_PROBES = 512;
-const HEADERS_TIMEOUT_MS = 5000;
-/** Who may ask besides root and the agent's own user: contracts.md "Decision socket". */
-const CLIENTS_GROUP = 'sealborn-clients';
 
 /**
  * Starts the serving half: it verifies the release for itself, believes a verdict only as long as the
@@ -94,18 +81,18 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
     standing.see({ live: true, verdict: latched });
   };
 
-  const decideSocket = decideSocketPath(settings.runDirectory);
-  const decide = await serve(
-    { path: decideSocket, mode: 0o660 },
-    createDecideApp({ decider: createDecider({ verdict, engine, metrics }), verdict, metrics }),
-    { maxBodyBytes: MAX_BODY_BYTES, maxConnections: MAX_CLIENTS },
+  const decider = createDecider({ verdict, engine, metrics });
+  const sockets = await openDecisionSockets({
+    runDirectory: settings.runDirectory,
+    decider,
+    verdict,
+    metrics,
     log,
-  );
-  starting.defer(() => decide.close());
-  await shareWithClients(decideSocket, log);
-  const health = await serve(
-    settings.health.listen,
-    createHealthApp({
+  });
+  starting.defer(() => sockets.close());
+  const health = await serveHttp({
+    listen: settings.health.listen,
+    handle: createHealthApp({
       verdict,
       metrics: () =>
         metrics.format({
@@ -114,9 +101,11 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
           reports: reports.reporter?.counts(),
         }),
     }),
-    { maxBodyBytes: 0, maxConnections: MAX_PROBES },
-    log,
-  );
+    maxBodyBytes: 0,
+    maxConnections: MAX_PROBES,
+    headersTimeoutMs: HEADERS_TIMEOUT_MS,
+    onError: (thrown) => tellOfError(thrown, log),
+  });
   starting.defer(() => health.close());
   const reporter = await startReports(settings, deps, verdict);
   if (reporter !== undefined) starting.defer(() => reporter.close());
@@ -125,13 +114,20 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
 
   const running = starting.move();
   log.info(
-    { code: 'serving', decideSocket, healthPort: health.port, collector: settings.collector?.url.origin },
+    {
+      code: 'serving',
+      decideSocket: sockets.decideSocket,
+      linesSocket: sockets.linesSocket,
+      healthPort: health.port,
+      collector: settings.collector?.url.origin,
+    },
     'serving decisions, status and health',
   );
   notify('READY=1');
   return {
     verdict,
-    decideSocket,
+    decideSocket: sockets.decideSocket,
+    linesSocket: sockets.linesSocket,
     healthPort: health.port ?? settings.health.listen.port,
     close: () => running.disposeAsync(),
   };
@@ -181,30 +177,6 @@ function createStanding(
       return current;
     },
   };
-}
-
-async function serve(
-  listen: { path: string; mode: number } | { host: string; port: number },
-  handle: Handler,
-  bounds: { maxBodyBytes: number; maxConnections: number },
-  log: Log,
-): Promise<HttpServer> {
-  return serveHttp({
-    listen,
-    handle,
-    ...bounds,
-    headersTimeoutMs: HEADERS_TIMEOUT_MS,
-    onError: (thrown) => log.error({ code: 'internal' }, `a request failed: ${messageOf(thrown)}`),
-  });
-}
-
-/** Opens decide.sock to the group of the clients, where the machine has it and this process may. */
-async function shareWithClients(decideSocket: string, log: Log): Promise<void> {
-  try {
-    await shareWithGroup(decideSocket, CLIENTS_GROUP);
-  } catch (thrown) {
-    log.warn({ code: 'clients-group' }, `only the agent's own group may ask: ${messageOf(thrown)}`);
-  }
 }
 
 /** Attestation is no condition of serving: where it can't start, the log says so and the rest goes on. */

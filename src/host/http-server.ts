@@ -1,6 +1,7 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { Socket } from 'node:net';
 
+import { createByteCollector } from './byte-collector.ts';
 import { listenTcp, listenUnix } from './unix-listen.ts';
 import type { TcpAddress } from './tcp-address.ts';
 
@@ -77,8 +78,7 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpServer>
 }
 
 function receive(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
-  const pieces: Buffer[] = [];
-  let size = 0;
+  const body = createByteCollector(options.maxBodyBytes);
   const tooLarge = (): void => {
     request.removeAllListeners('data');
     request.resume();
@@ -89,13 +89,11 @@ function receive(request: IncomingMessage, response: ServerResponse, options: Ht
     return;
   }
   request.on('data', (piece: Buffer) => {
-    size += piece.length;
-    if (size > options.maxBodyBytes) tooLarge();
-    else pieces.push(piece);
+    if (!body.add(piece)) tooLarge();
   });
   request.on('end', () => {
     if (response.headersSent) return;
-    send(request, response, answer(request, Buffer.concat(pieces), options), false);
+    send(request, response, answer(request, body.take(), options), false);
   });
   request.on('error', () => response.destroy());
 }

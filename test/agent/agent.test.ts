@@ -97,7 +97,11 @@ describe('startMeasurer and startServer', () => {
     const metrics = await health(server.healthPort, '/metrics');
     expect(metrics.body).toContain('sealborn_trusted 1\n');
     expect(metrics.body).toContain('sealborn_decisions_total{reason="permit"} 1\n');
-    expect(await readdir(machine.settings().runDirectory)).toEqual(['decide.sock', 'verdict.sock']);
+    expect(await readdir(machine.settings().runDirectory)).toEqual([
+      'decide.ndjson.sock',
+      'decide.sock',
+      'verdict.sock',
+    ]);
   });
 
   it('find drift within a sweep: 503, deny, status names the file, and nothing but a reboot clears it', async () => {

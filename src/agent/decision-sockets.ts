@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+
+import type { Verdict } from '../attestation/verdict.ts';
+import { messageOf } from '../base/errors.ts';
+import { serveHttp } from '../host/http-server.ts';
+import { serveLines } from '../host/line-server.ts';
+import type { Log } from '../host/log.ts';
+import { shareWithGroup } from '../host/share-with-group.ts';
+import { MAX_BODY_BYTES, createDecideApp } from './decide-app.ts';
+import { MAX_LINE_BYTES, createLineAnswerer, errorLine } from './decide-lines.ts';
+import type { Decider } from './decider.ts';
+import { HEADERS_TIMEOUT_MS, tellOfError } from './listening.ts';
+import type { Metrics } from './metrics.ts';
+
+/** The sockets on which the machine's programs ask. */
+export type DecisionSockets = {
+  /** HTTP: decisions and status. */
+  decideSocket: string;
+  /** Lines of JSON: decisions. */
+  linesSocket: string;
+  close: () => Promise<void>;
+};
+
+export type DecisionSocketsOptions = {
+  runDirectory: string;
+  decider: Decider;
+  verdict: () => Verdict;
+  metrics: Metrics;
+  log: Log;
+};
+
+/** Clients of a socket at one time; of HTTP, each with at most one request being read. */
+const MAX_CLIENTS = 512;
+/** What a client may take to finish a line, or to read its answers: as for a request of HTTP. */
+const PATIENCE_MS: number = 2 * HEADERS_TIMEOUT_MS;
+/** How long a connection for lines is kept for its client's next one. */
+const IDLE_MS = 300_000;
+/** Owner and group may ask, nobody else. */
+const MODE = 0o660;
+/** Who may ask besides root and the agent's own user: contracts.md "Decision socket". */
+const CLIENTS_GROUP = 'sealborn-clients';
+
+/**
+ * Opens decide.sock and decide.ndjson.sock.
+ * @throws HostError where one can't be had; then neither is left open
+ */
+export async function openDecisionSockets(options: DecisionSocketsOptions): Promise<DecisionSockets> {
+  const { runDirectory, decider, metrics, log } = options;
+  const onError = (thrown: unknown): void => tellOfError(thrown, log);
+  const decideSocket = join(runDirectory, 'decide.sock');
+  const linesSocket = join(runDirectory, 'decide.ndjson.sock');
+  await using opening = new AsyncDisposableStack();
+  const http = await serveHttp({
+    listen: { path: decideSocket, mode: MODE },
+    handle: createDecideApp(options),
+    maxBodyBytes: MAX_BODY_BYTES,
+    maxConnections: MAX_CLIENTS,
+    headersTimeoutMs: HEADERS_TIMEOUT_MS,
+    onError,
+  });
+  opening.defer(() => http.close());
+  const lines = await serveLines({
+    path: linesSocket,
+    mode: MODE,
+    answer: createLineAnswerer({ decider, metrics, onError }),
+    refuse: (code, message) => errorLine(null, code, message),
+    maxLineBytes: MAX_LINE_BYTES,
+    maxConnections: MAX_CLIENTS,
+    patienceMs: PATIENCE_MS,
+    idleMs: IDLE_MS,
+    onError,
+  });
+  opening.defer(() => lines.close());
+  for (const socket of [decideSocket, linesSocket]) await shareWithClients(socket, log);
+  const open = opening.move();
+  return { decideSocket, linesSocket, close: () => open.disposeAsync() };
+}
+
+/** Opens a socket to the group of the clients, where the machine has it and this process may. */
+async function shareWithClients(socket: string, log: Log): Promise<void> {
+  try {
+    await shareWithGroup(socket, CLIENTS_GROUP);
+  } catch (thrown) {
+    log.warn({ code: 'clients-group' }, `only the agent's own group may ask: ${messageOf(thrown)}`);
+  }
+}
