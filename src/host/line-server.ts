@@ -89,9 +89,12 @@ function startConnection(socket: Socket, options: LineServerOptions): Connection
     if (what !== 'rest-of-line' || waiting !== what) since = performance.now();
     waiting = what;
   };
+  // What the client still sends is read and dropped until it closes too: closing on unread bytes would let its
+  // next write fail before it has read the last line.
   const end = (last: string): void => {
     wait('end');
-    socket.end(last, () => socket.destroy());
+    socket.end(last);
+    socket.resume();
   };
   const refuse = (code: LineRefusal, message: string): string => `${options.refuse(code, message)}\n`;
 
