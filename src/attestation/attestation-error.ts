@@ -12,7 +12,12 @@ export type AttestationErrorCode =
   | 'host-key-invalid'
   | 'host-key-weak'
   | 'signature-invalid'
-  | 'identity-mismatch';
+  | 'identity-mismatch'
+  | 'tpm-malformed'
+  | 'tpm-unsupported'
+  | 'tpm-key-unfit'
+  | 'tpm-signature-invalid'
+  | 'tpm-certificate-invalid';
 
 /** What attestation/ throws: the report is not used, no part of it. */
 export class AttestationError extends CodedError<AttestationErrorCode> {

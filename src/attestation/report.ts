@@ -4,8 +4,9 @@ import { type PrivateKey, type PublicKey, loadPublicKey, publicKeyPem } from '..
 import { BaseError } from '../base/errors.ts';
 import { PAYLOAD_TYPE, STATEMENT_TYPE } from '../base/in-toto.ts';
 import { type JsonValue, canonicalJson, parseJson } from '../base/json.ts';
-import { type Reader, readShape } from '../base/shape.ts';
+import { type Reader, isObject, readShape } from '../base/shape.ts';
 import { AttestationError, type AttestationErrorCode } from './attestation-error.ts';
+import { type TpmEvidence, formatEvidence } from './tpm/evidence.ts';
 import { REPORT_PREDICATE_TYPE, type Report, type Words, claimShape, statementShape } from './statement.ts';
 
 declare const verifiedBrand: unique symbol;
@@ -18,16 +19,19 @@ export type VerifiedReport = Report & {
   readonly [verifiedBrand]: true;
   /** SHA-256 of the exact body: the report's name in `PUT /v1/reports/…` and in the next one's `previous`. */
   readonly digest: Sha256;
+  /** SHA-256 of the report without its TPM evidence: what a quote is bound to. */
+  readonly core: Sha256;
 };
 
 /** What an agent puts into a report; the host's id and key come from the key that signs. */
-export type ReportFields = Omit<Report, 'host'> & { host: { labels: Words; facts: Words } };
+export type ReportFields = Omit<Report, 'host' | 'tpm'> & { host: { labels: Words; facts: Words } };
 
 /** Bytes of a report's body at most: what a collector reads, and what `buildReport` keeps to. */
 export const MAX_REPORT_BYTES: number = 1024 * 1024;
 
-// The payload travels in base64 (4/3), beside some 300 bytes of envelope.
-const MAX_PAYLOAD_BYTES = 780_000;
+// The payload travels in base64 (4/3), beside some 300 bytes of envelope; TPM evidence is added to it afterwards.
+const MAX_EVIDENCE_BYTES = 100_000;
+const MAX_PAYLOAD_BYTES = 780_000 - MAX_EVIDENCE_BYTES;
 
 /**
  * The statement of a report: the bytes to sign, in canonical JSON. Its subject is the host, named by the
@@ -54,6 +58,34 @@ export function buildReport(fields: ReportFields, key: PublicKey): Buffer {
     }
     drift = drift.slice(0, Math.floor(drift.length / 2));
   }
+}
+
+/** SHA-256 of a report's statement without its TPM evidence, in canonical JSON: what a quote is bound to. */
+export function reportCore(statement: Buffer): Sha256 {
+  return coreOf(parsePayload(statement));
+}
+
+/**
+ * The statement with what the TPM says of it.
+ * @throws AttestationError `statement-malformed` where the evidence is out of its bounds
+ */
+export function addEvidence(statement: Buffer, evidence: TpmEvidence): Buffer {
+  const value = parsePayload(statement);
+  const predicate = isObject(value) ? value['predicate'] : undefined;
+  const added = formatEvidence(evidence) as JsonValue;
+  if (!isObject(value) || !isObject(predicate) || canonicalJson(added).length > MAX_EVIDENCE_BYTES) {
+    throw new AttestationError('statement-malformed', 'report: the evidence does not fit into it');
+  }
+  const payload = Buffer.from(canonicalJson({ ...value, predicate: { ...predicate, tpm: added } }));
+  readStatement(payload);
+  return payload;
+}
+
+function coreOf(value: JsonValue): Sha256 {
+  const predicate = isObject(value) ? value['predicate'] : undefined;
+  if (!isObject(value) || !isObject(predicate)) return sha256(canonicalJson(value));
+  const { tpm: _, ...rest } = predicate;
+  return sha256(canonicalJson({ ...value, predicate: rest }));
 }
 
 /**
@@ -99,7 +131,8 @@ export function verifyReport(body: Uint8Array): VerifiedReport {
   }
   const statement = readStatement(envelope.payload, claimedHost);
   requireIdentity(statement, key);
-  return { ...statement.predicate, digest: sha256(body) } as VerifiedReport;
+  const digest = sha256(body);
+  return { ...statement.predicate, digest, core: reportCore(envelope.payload) } as VerifiedReport;
 }
 
 function openEnvelope(body: Uint8Array): Envelope {

@@ -15,6 +15,7 @@ import {
   text,
   whole,
 } from '../base/shape.ts';
+import { type TpmEvidence, evidenceShape } from './tpm/evidence.ts';
 import { type Verdict, reportedReleaseShape, reportedVerdictShape } from './verdict.ts';
 
 export const REPORT_PREDICATE_TYPE = 'urn:sealborn:report:v1';
@@ -57,6 +58,8 @@ export type Report = {
   verdict: Verdict;
   /** Where the decision log stands: the digest of its last line, and how many lines it has. */
   decisionLog?: { head: Sha256; seq: number };
+  /** What the machine's TPM says, where it has one and the agent was told to use it. */
+  tpm?: TpmEvidence;
   /** Reports that this host had to drop, ever, because they could not be delivered. */
   spool?: { dropped: number };
 };
@@ -95,6 +98,7 @@ const reportShape: Reader<Report> = record(
     release: optional(reportedReleaseShape),
     verdict: reportedVerdictShape,
     decisionLog: optional(record({ head: digest, seq: whole() }, open)),
+    tpm: optional(evidenceShape),
     spool: optional(record({ dropped: whole() }, open)),
   },
   open,

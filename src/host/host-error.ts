@@ -19,6 +19,7 @@ export type HostErrorCode =
   | 'timeout'
   | 'answer-malformed'
   | 'line-too-long'
+  | 'tpm-failed'
   | 'io-failed';
 
 /** What host/ throws when the machine does not do what was asked. */
