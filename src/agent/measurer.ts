@@ -8,6 +8,7 @@ import { makeDirectory } from '../host/files.ts';
 import { loadRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
+import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
 import { latchPath, readLatch, writeLatch } from './latch.ts';
 import { createProgressTeller } from './progress-teller.ts';
@@ -17,6 +18,7 @@ import { runTiers } from './run-tiers.ts';
 import type { AgentSettings } from './settings.ts';
 import { startState } from './state.ts';
 import { createSweepTier } from './sweep-tier.ts';
+import { type TpmRecorder, createTpmRecorder } from './tpm-log.ts';
 import { type VerdictKeeper, createVerdictKeeper } from './verdict-keeper.ts';
 import { publishVerdict } from './verdict-publisher.ts';
 
@@ -51,11 +53,16 @@ export async function startMeasurer(settings: AgentSettings, deps: MeasurerDepen
   await makeDirectory(settings.runDirectory, 0o755);
   const first = startState(deps.now().toISOString());
   const publisher = await publishVerdict(settings.runDirectory, first.verdict);
+  const recorder = settings.tpm && recordInTpm(settings, settings.tpm, bootId, log);
   const keeper = createVerdictKeeper({
     first,
     log,
     notify,
-    publish: publisher.publish,
+    publish: (verdict) => {
+      publisher.publish(verdict);
+      // Afterwards: a slow TPM must not keep a verdict back.
+      recorder?.record(verdict, at(deps));
+    },
     latch: (verdict) => writeLatch(settings.runDirectory, bootId, verdict),
   });
   const stop = new AbortController();
@@ -78,9 +85,21 @@ export async function startMeasurer(settings: AgentSettings, deps: MeasurerDepen
     close: async () => {
       stop.abort();
       await Promise.allSettled([ended]);
+      await recorder?.settled();
       await publisher.close();
     },
   };
+}
+
+function recordInTpm(
+  { runDirectory }: AgentSettings,
+  { tcti, pcr }: NonNullable<AgentSettings['tpm']>,
+  bootId: string,
+  log: Log,
+): TpmRecorder {
+  const onLeftover = (message: string): void => log.warn({ code: 'tpm-leftover' }, message);
+  const tpm = openTpm({ tcti, directory: runDirectory, onLeftover });
+  return createTpmRecorder({ tpm, pcr, runDirectory, bootId, log });
 }
 
 type Context = {

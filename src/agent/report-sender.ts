@@ -1,13 +1,13 @@
 import { BaseError } from '../base/errors.ts';
 import { parseJson } from '../base/json.ts';
-import { number, readShape, record, text } from '../base/shape.ts';
+import { bool, number, optional, readShape, record, text } from '../base/shape.ts';
 import { HostError } from '../host/host-error.ts';
 import type { HttpAnswer, HttpClient } from '../host/http-client.ts';
 import type { QueuedReport } from './report-queue.ts';
 
 /** What became of one attempt to deliver a report. */
 export type SendOutcome =
-  | { kind: 'delivered'; nonce: string; nextReportSeconds: number }
+  | { kind: 'delivered'; nonce: string; nextReportSeconds: number; enrol?: boolean }
   /** The collector looked at the report and will never take it. */
   | { kind: 'refused'; code: string; message: string }
   /** Not delivered, for a reason that may pass; not before `retryAfterMs` where the collector named a time. */
@@ -26,6 +26,7 @@ const acceptedShape = record(
   {
     nonce: text({ max: 128, pattern: /^[A-Za-z0-9_-]+$/, is: 'a nonce' }),
     nextReportSeconds: number(0, 1e9),
+    enrol: optional(bool),
   },
   { open: true },
 );

@@ -1,4 +1,4 @@
-import { buildReport, signReport } from '../attestation/report.ts';
+import { addEvidence, buildReport, signReport } from '../attestation/report.ts';
 import type { Words } from '../attestation/statement.ts';
 import type { Verdict } from '../attestation/verdict.ts';
 import type { PrivateKey } from '../base/ed25519.ts';
@@ -8,12 +8,15 @@ import { readFileBounded } from '../host/files.ts';
 import { readHostFacts } from '../host/host-facts.ts';
 import { createHttpClient } from '../host/http-client.ts';
 import type { Log } from '../host/log.ts';
+import type { Tpm } from '../host/tpm.ts';
 import { createBackoff } from './backoff.ts';
 import { loadHostKey } from './host-key.ts';
 import type { ReportCounts } from './metrics.ts';
 import { type ReportKind, type ReportQueue, openReportQueue } from './report-queue.ts';
 import { MAX_ANSWER_BYTES, sendReport } from './report-sender.ts';
 import type { CollectorSettings } from './settings.ts';
+import { enrolTpm } from './tpm-enrol.ts';
+import { type EvidenceOptions, takeEvidence } from './tpm-evidence.ts';
 
 export type ReporterOptions = {
   collector: CollectorSettings;
@@ -25,6 +28,8 @@ export type ReporterOptions = {
   verdict: () => Verdict;
   /** The first and the longest wait between two attempts; jitter may shorten each. */
   retryMs?: { first: number; most: number };
+  /** The machine's TPM, where the settings name one, and where its log is kept. */
+  tpm?: { tpm: Tpm; pcr: number; runDirectory: string } | undefined;
 };
 
 export type Reporter = {
@@ -66,11 +71,15 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
     host: { labels: options.labels, facts: await readHostFacts() },
     bootId: await readBootId(),
   };
+  const { tpm } = options;
+  const proofs = tpm && { ...tpm, bootId: fields.bootId, log };
   const counts = { sent: 0, failed: 0, refused: 0 };
   const stop = new AbortController();
   const backoff = createBackoff(options.retryMs ?? RETRY_MS, stop.signal);
   const timers = new Set<NodeJS.Timeout>();
   let nonce: string | null = null;
+  // The nonce in the report made last.
+  let madeWith: string | null = null;
   let intervalSeconds = collector.intervalSeconds;
   let making: Promise<void> = Promise.resolve();
   let wake = Promise.withResolvers<void>();
@@ -90,12 +99,9 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
     making = making.then(async () => {
       if (stop.signal.aborted) return;
       try {
-        await addReport(queue, key, kind, {
-          ...fields,
-          nonce,
-          createdAt: options.now().toISOString(),
-          verdict,
-        });
+        madeWith = nonce;
+        const createdAt = options.now().toISOString();
+        await addReport(queue, key, kind, { ...fields, nonce, createdAt, verdict }, proofs);
         wake.resolve();
       } catch (thrown) {
         log.error({ code: 'report-failed' }, `a report could not be made or kept: ${messageOf(thrown)}`);
@@ -111,6 +117,20 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
     });
   };
 
+  const enrol = async (tpm: Tpm): Promise<boolean> => {
+    try {
+      const endorsement = await enrolTpm(tpm, key, client, collector.url, stop.signal);
+      log.info(
+        { code: 'tpm-enrolled', endorsement },
+        `the collector knows this TPM: its maker is ${endorsement}`,
+      );
+      return true;
+    } catch (thrown) {
+      log.warn({ code: 'tpm-not-enrolled' }, `the TPM is not enrolled: ${messageOf(thrown)}`);
+      return false;
+    }
+  };
+
   const deliver = async (): Promise<void> => {
     await backoff.pause(Math.random() * collector.splaySeconds * 1000);
     while (!stop.signal.aborted) {
@@ -122,6 +142,7 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
         continue;
       }
       const { report, body } = next;
+      const known = nonce;
       const outcome = await sendReport(client, collector.url, report, body, stop.signal);
       if (stop.signal.aborted) return;
       switch (outcome.kind) {
@@ -136,6 +157,11 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
               'the collector takes reports again',
             );
           backoff.reset();
+          // Without the newest nonce no quote could be bound to the report's time: another one follows at once.
+          if (tpm !== undefined && queue.waiting() === 0) {
+            const isEnrolled = outcome.enrol === true && (await enrol(tpm.tpm));
+            if (isEnrolled || madeWith === null || madeWith !== known) make('interval');
+          }
           break;
         case 'refused':
           await queue.refused(report);
@@ -201,6 +227,7 @@ async function addReport(
   key: PrivateKey,
   kind: ReportKind,
   fields: Fields,
+  proofs: Proofs | undefined,
 ): Promise<void> {
   const last = queue.last();
   const seq = (last?.seq ?? 0) + 1;
@@ -216,7 +243,27 @@ async function addReport(
     },
     key.publicKey,
   );
-  await queue.add(kind, seq, signReport(statement, key));
+  await queue.add(kind, seq, signReport(await prove(statement, fields, proofs), key));
+}
+
+type Proofs = EvidenceOptions & { log: Log };
+
+/** Adds what the TPM says; where it fails, the report goes out without: that it is missing tells enough. */
+async function prove(
+  statement: Buffer,
+  { nonce, verdict }: Fields,
+  proofs: Proofs | undefined,
+): Promise<Buffer> {
+  if (proofs === undefined || nonce === null) return statement;
+  try {
+    return addEvidence(statement, await takeEvidence(proofs, statement, nonce, verdict));
+  } catch (thrown) {
+    proofs.log.error(
+      { code: 'tpm-failed' },
+      `a report goes out without its TPM's word: ${messageOf(thrown)}`,
+    );
+    return statement;
+  }
 }
 
 async function readAuthorities(path: string): Promise<string> {

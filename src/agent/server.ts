@@ -5,6 +5,7 @@ import { serveHttp } from '../host/http-server.ts';
 import { loadRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
+import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
 import { type Engine, createEngine } from '../policy/engine.ts';
 import { createDecider } from './decider.ts';
@@ -185,10 +186,16 @@ async function startReports(
   { log, now }: ServerDependencies,
   verdict: () => Verdict,
 ): Promise<Reporter | undefined> {
-  const { collector, stateDirectory, labels } = settings;
+  const { collector, stateDirectory, runDirectory, labels } = settings;
   if (collector === undefined) return undefined;
   try {
-    return await startReporter({ collector, stateDirectory, labels, log, now, verdict });
+    const { tpm: chosen } = settings;
+    const tpm = chosen && {
+      tpm: openTpm({ tcti: chosen.tcti, directory: stateDirectory }),
+      pcr: chosen.pcr,
+      runDirectory,
+    };
+    return await startReporter({ collector, stateDirectory, labels, log, now, verdict, tpm });
   } catch (thrown) {
     const reason = reasonOf(thrown);
     log.error({ code: 'reports-off', reason }, `no report will be sent: ${reason.message}`);

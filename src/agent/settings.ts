@@ -1,6 +1,7 @@
 import { isAbsolute, normalize } from 'node:path';
 
 import { type Words, wordsShape } from '../attestation/statement.ts';
+import { DEFAULT_PCR } from '../attestation/tpm/event-log.ts';
 import { DEFAULT_BUNDLE_DIRECTORY } from '../base/measure-rules.ts';
 import { BaseError } from '../base/errors.ts';
 import { type Reader, mapped, number, optional, record, text, whole } from '../base/shape.ts';
@@ -34,6 +35,8 @@ export type AgentSettings = {
   collector: CollectorSettings | undefined;
   /** What the operator calls this host in reports. */
   labels: Words;
+  /** How the TPM is reached, and the PCR that the agent extends; undefined where it uses none. */
+  tpm: { tcti: string; pcr: number } | undefined;
 };
 
 /** Bytes of agent.yaml at most. */
@@ -60,6 +63,22 @@ const collectorUrl: Reader<URL> = mapped(text({ max: 2048 }), (value) => {
   return url;
 });
 
+/** A name of a transport in tpm2-tools' words, with its argument: no white space, nothing a tool could take for a flag. */
+const tctiName: Reader<string> = text({
+  max: 256,
+  pattern: /^[a-z][a-z0-9]*(:[A-Za-z0-9_.,=/:-]*)?$/,
+  is: 'a transport such as "device:/dev/tpmrm0"',
+});
+
+/** PCRs that firmware, IMA and systemd's own measurements leave alone, and that software can't set back as 16 and 23. */
+const PCRS = [8, 9, 13, 14, 15];
+const pcrNumber: Reader<number> = mapped(whole(0, 23), (pcr) => {
+  if (PCRS.includes(pcr)) return pcr;
+  throw new Error(
+    `must be one of ${PCRS.join(', ')}: others belong to firmware or the kernel, or can be set back`,
+  );
+});
+
 const settingsShape = record({
   root: optional(path),
   bundle: optional(path),
@@ -78,6 +97,7 @@ const settingsShape = record({
     }),
   ),
   labels: optional(wordsShape),
+  tpm: optional(record({ tcti: optional(tctiName), pcr: optional(pcrNumber) })),
 });
 
 /**
@@ -109,6 +129,10 @@ export function parseSettings(bytes: Uint8Array, file: string): AgentSettings {
             ca: collector.ca,
           },
     labels: set.labels ?? {},
+    tpm:
+      set.tpm === undefined
+        ? undefined
+        : { tcti: set.tpm.tcti ?? 'device:/dev/tpmrm0', pcr: set.tpm.pcr ?? DEFAULT_PCR },
   };
 }
 

@@ -68,7 +68,11 @@ export async function readTpmLog(
     if (cause instanceof HostError && cause.code === 'not-found') return undefined;
     throw cause;
   }
-  const { format: _, ...found } = readShape(logShape, parseJson(bytes, path, { maxBytes: MAX_LOG_BYTES }), path);
+  const { format: _, ...found } = readShape(
+    logShape,
+    parseJson(bytes, path, { maxBytes: MAX_LOG_BYTES }),
+    path,
+  );
   return found.bootId === bootId && found.pcr === pcr ? found : undefined;
 }
 

@@ -6,7 +6,15 @@ import { EXIT } from './exit-codes.ts';
 import { untilStopped } from './signals.ts';
 import { type CliContext, action, addVerb, printJson, wholeNumber } from './verb.ts';
 
-type CollectorFlags = { json?: true; listen: string; database: string; interval: number };
+type CollectorFlags = {
+  json?: true;
+  listen: string;
+  database: string;
+  interval: number;
+  releases?: string;
+  trust?: string[];
+  tpmRoots?: string;
+};
 
 /** `sealborn collector` */
 export function addCollectorVerb(program: Command, context: CliContext): void {
@@ -15,10 +23,12 @@ export function addCollectorVerb(program: Command, context: CliContext): void {
     description:
       'Receives the signed reports of agents, verifies the signature and sequence of each, keeps them in one ' +
       'SQLite file, and serves a page with every host: release, state, last seen, drift. It speaks plain HTTP: ' +
-      'put it behind a proxy that ends TLS and decides who may read. Runs until SIGTERM or Ctrl-C.',
+      'put it behind a proxy that ends TLS and decides who may read. With --releases, --trust and --tpm-roots, ' +
+      'hosts whose TPM vouches for their reports are shown as such. Runs until SIGTERM or Ctrl-C.',
     examples: [
       'sealborn collector --database /var/lib/sealborn-collector/fleet.db',
       'sealborn collector --listen 0.0.0.0:9190 --database fleet.db --interval 30',
+      'sealborn collector --database fleet.db --releases releases/ --trust trust.yaml --tpm-roots makers.pem',
     ],
     exits: [
       `${EXIT.good}   stopped by a signal`,
@@ -28,6 +38,9 @@ export function addCollectorVerb(program: Command, context: CliContext): void {
   })
     .requiredOption('--database <file>', 'the SQLite file; made where there is none')
     .option('--listen <address>', 'host and port', '127.0.0.1:9190')
+    .option('--releases <dir>', 'the release.dsse.json of each release that may run, as *.dsse.json')
+    .option('--trust <file...>', 'the trust.yaml of each environment, to verify those releases with')
+    .option('--tpm-roots <file>', 'PEM certificates of the TPM makers that you trust')
     .option('--interval <seconds>', 'how often hosts report when nothing changes', wholeNumber(1, 86_400), 60)
     .action(
       action<CollectorFlags, []>(context, async (options) => {
@@ -37,6 +50,7 @@ export function addCollectorVerb(program: Command, context: CliContext): void {
           listen,
           database: options.database,
           settings: { intervalSeconds: options.interval },
+          registered: { releases: options.releases, trust: options.trust ?? [], roots: options.tpmRoots },
           log: createLog('collector', 2),
         });
         if (options.json === true) printJson(context.terminal, { url: collector.url });

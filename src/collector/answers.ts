@@ -43,12 +43,14 @@ function statusOfCode(code: CollectorErrorCode): number {
   switch (code) {
     case 'path-invalid':
     case 'digest-mismatch':
+    case 'tpm-secret-wrong':
     case 'body-cut-off':
       return 400;
     case 'body-too-large':
       return 413;
     case 'report-fork':
     case 'report-stale':
+    case 'tpm-other-key':
       return 409;
     case 'not-found':
       return 404;

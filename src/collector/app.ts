@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
 
+import { MAX_ENROLMENT_BYTES } from '../attestation/tpm/enrolment.ts';
 import { MAX_REPORT_BYTES } from '../attestation/report.ts';
 import { type Sha256, isSha256 } from '../base/digest.ts';
 import { CodedError, messageOf } from '../base/errors.ts';
@@ -7,6 +8,7 @@ import type { Log } from '../host/log.ts';
 import { errorAnswer, jsonAnswer, statusOf } from './answers.ts';
 import { CollectorError } from './collector-error.ts';
 import { type Counters, countRefused, createCounters, formatMetrics } from './counters.ts';
+import { MAX_SECRET_BYTES, createEnroller } from './enrol.ts';
 import { countStates, isFleetState, viewFleet, viewHost } from './fleet.ts';
 import { fleetJson, hostJson } from './fleet-json.ts';
 import { ingestReport } from './ingest.ts';
@@ -15,6 +17,7 @@ import { PAGE_HEADERS } from './pages/frame.ts';
 import { hostPage } from './pages/host-page.ts';
 import { missingPage } from './pages/missing-page.ts';
 import { readBody } from './read-body.ts';
+import type { Registered } from './registered.ts';
 import type { CollectorSettings } from './settings.ts';
 import type { Store } from './store.ts';
 
@@ -22,9 +25,12 @@ import type { Store } from './store.ts';
 export type AppDependencies = {
   store: Store;
   settings: CollectorSettings;
+  registered: Registered;
   log: Log;
   now: () => Date;
   makeNonce: () => string;
+  /** Bytes fit for keys. */
+  randomBytes: (length: number) => Buffer;
 };
 
 /** Reports read at one time; times `MAX_REPORT_BYTES` it bounds the memory that bodies take. */
@@ -34,9 +40,19 @@ export const MAX_IN_FLIGHT = 128;
 export function createApp(dependencies: AppDependencies): { fetch: (request: Request) => Promise<Response> } {
   const { store, settings, log, now } = dependencies;
   const counters = createCounters();
+  const enroller = createEnroller(dependencies);
   const app = new Hono();
 
   app.put('/v1/reports/:digest', (c) => putReport(dependencies, counters, c.req.param('digest'), c.req.raw));
+
+  app.put('/v1/tpm/enrolments/:digest', async (c) => {
+    const body = await readBody(c.req.raw, MAX_ENROLMENT_BYTES);
+    return jsonAnswer(201, enroller.begin(c.req.param('digest'), body, now()));
+  });
+  app.put('/v1/tpm/enrolments/:digest/secret', async (c) => {
+    const body = await readBody(c.req.raw, MAX_SECRET_BYTES);
+    return jsonAnswer(200, enroller.finish(c.req.param('digest'), body, now()));
+  });
 
   app.get('/v1/reports/:digest', (c) => {
     const digest = c.req.param('digest');

@@ -16,6 +16,8 @@ export type CollectorErrorCode =
   | 'report-stale'
   | 'hosts-full'
   | 'overloaded'
+  | 'tpm-secret-wrong'
+  | 'tpm-other-key'
   | 'not-found';
 
 /** What collector/ throws. A report that meets one was not kept. */

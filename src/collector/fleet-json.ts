@@ -57,6 +57,8 @@ function hostObject(host: HostView): object {
     release: summary.release ?? null,
     verdict: summary.verdict,
     dropped: summary.dropped,
+    assurance: summary.vouching?.assurance ?? 'software',
+    tpmProblems: summary.vouching?.problems ?? [],
   };
 }
 

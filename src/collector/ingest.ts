@@ -7,9 +7,11 @@ import type { ReleaseId } from '../base/release-id.ts';
 import type { Log } from '../host/log.ts';
 import { CollectorError } from './collector-error.ts';
 import type { Flag, HostRow, ReportRow } from './rows.ts';
+import type { Registered } from './registered.ts';
 import type { CollectorSettings } from './settings.ts';
-import type { Store } from './store.ts';
+import type { Store, TpmKey } from './store.ts';
 import { summarize } from './summary.ts';
+import { vouch } from './vouching.ts';
 
 /** What the host is told: contracts.md "Report". */
 export type IngestAnswer = {
@@ -18,11 +20,14 @@ export type IngestAnswer = {
   /** Goes into the host's next report and proves that it was made after this answer. */
   nonce: string;
   nextReportSeconds: number;
+  /** Set where the report carries evidence of a TPM that is not known here: the host should enrol it. */
+  enrol?: true;
 };
 
 export type IngestDependencies = {
   store: Store;
   settings: CollectorSettings;
+  registered: Registered;
   log: Log;
   /** A new random nonce; at least 128 bits, of the characters `A-Za-z0-9_-`. */
   makeNonce: () => string;
@@ -44,7 +49,7 @@ const KEY_FLAG_MILLISECONDS = 60_000;
  * `hosts-full`, `database-failed`
  */
 export function ingestReport(
-  { store, settings, log, makeNonce }: IngestDependencies,
+  { store, settings, registered, log, makeNonce }: IngestDependencies,
   name: string,
   body: Buffer,
   at: Date,
@@ -62,8 +67,9 @@ export function ingestReport(
         case 'gap': {
           if (host === undefined && store.countHosts() >= settings.maxHosts) return { place, full: true };
           const nonce = makeNonce();
-          keepReport(store, { report, body, host, place, nonce, now, settings });
-          return { place, host, nonce };
+          const key = store.tpmKey(report.host.id);
+          keepReport(store, { report, body, host, place, nonce, now, settings, registered, key });
+          return { place, host, nonce, enrol: report.tpm !== undefined && key === undefined };
         }
         case 'fork':
           // Committed although the report is refused: the flag must outlive the answer.
@@ -84,6 +90,7 @@ export function ingestReport(
     created: outcome.place.kind !== 'duplicate',
     nonce: outcome.nonce,
     nextReportSeconds: settings.intervalSeconds,
+    ...(outcome.enrol === true ? { enrol: true } : {}),
   };
 }
 
@@ -149,9 +156,12 @@ type Keeping = {
   nonce: string;
   now: number;
   settings: CollectorSettings;
+  registered: Registered;
+  key: TpmKey | undefined;
 };
 
-function keepReport(store: Store, { report, body, host, place, nonce, now, settings }: Keeping): void {
+function keepReport(store: Store, keeping: Keeping): void {
+  const { report, body, host, place, nonce, now, settings } = keeping;
   const { seq, digest, bootId, createdAt, verdict } = report;
   const missed = place.kind === 'next' ? 0 : place.missed;
   const fresh = isFresh(report.nonce, host, now, settings.intervalSeconds);
@@ -170,11 +180,8 @@ function keepReport(store: Store, { report, body, host, place, nonce, now, setti
     bytes: body.length,
   };
   const last = { seq, digest };
-  store.keep(
-    { id: report.host.id, lastSeen: now, last, nonce, nonceAt: now, fresh, summary: summarize(report) },
-    row,
-    body,
-  );
+  const summary = summarize(report, vouch(report, fresh, host, keeping.key, keeping.registered));
+  store.keep({ id: report.host.id, lastSeen: now, last, nonce, nonceAt: now, fresh, summary }, row, body);
   if (place.kind === 'gap') store.flag(report.host.id, gapFlag(report, place.missed), now);
 }
 

@@ -51,6 +51,13 @@ CREATE TABLE flags (
   detail   TEXT NOT NULL,
   UNIQUE (host, kind, ref)
 ) STRICT;
+CREATE TABLE tpm_keys (
+  host        TEXT PRIMARY KEY REFERENCES hosts (id) ON DELETE CASCADE,
+  name        TEXT NOT NULL,
+  problem     TEXT NOT NULL,
+  enrolled_at INTEGER NOT NULL
+) STRICT;
+
 CREATE INDEX flags_by_time ON flags (host, kind, last_at);
 `;
 

@@ -11,6 +11,7 @@ import { type Log, createLog } from '../host/log.ts';
 import { formatTcpAddress } from '../host/tcp-address.ts';
 import { listenTcp } from '../host/unix-listen.ts';
 import { openStore } from './open-store.ts';
+import { NOTHING_REGISTERED, type RegisteredFiles, readRegistered } from './registered.ts';
 import { type CollectorSettings, FORGET_SECONDS, completeSettings } from './settings.ts';
 import type { Store } from './store.ts';
 
@@ -20,6 +21,8 @@ export type CollectorOptions = {
   /** The SQLite file; made where there is none. Its directory must exist. */
   database: string;
   settings?: Partial<CollectorSettings>;
+  /** Releases and makers of TPMs that the operator vouches for; none unless given. */
+  registered?: RegisteredFiles;
   /** Standard error, one JSON line an event, unless given. */
   log?: Log;
   now?: () => Date;
@@ -51,8 +54,11 @@ const FORGET_EVERY_MILLISECONDS = 3_600_000;
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
   const { listen, database, log = createLog('collector', 2), now = () => new Date() } = options;
   const settings = completeSettings(options.settings ?? {});
+  const registered =
+    options.registered === undefined ? NOTHING_REGISTERED : await readRegistered(options.registered);
   const store = await openStore(database);
-  const app = createApp({ store, settings, log, now, makeNonce: () => randomBytes(16).toString('hex') });
+  const makeNonce = (): string => randomBytes(16).toString('hex');
+  const app = createApp({ store, settings, registered, log, now, makeNonce, randomBytes });
   const server = createAdaptorServer({
     fetch: app.fetch,
     overrideGlobalObjects: false,

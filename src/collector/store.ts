@@ -39,10 +39,16 @@ export type Store = {
   reports: (host: Sha256) => ReportRow[];
   flags: (host: Sha256) => FlagRow[];
   body: (digest: Sha256) => Buffer | undefined;
+  /** The TPM key that was enrolled for a host. */
+  tpmKey: (host: Sha256) => TpmKey | undefined;
+  keepTpmKey: (key: TpmKey, at: number) => void;
   /** Removes hosts not heard since `before`, whole; how many. */
   forget: (before: number) => number;
   close: () => void;
 };
+
+/** A key that was enrolled: its name in hexadecimal, and why its endorsement can't be believed; empty where it can. */
+export type TpmKey = { host: Sha256; name: string; problem: string };
 
 const HOST_COLUMNS = `h.id, h.first_seen, h.last_seen, h.seq, h.digest, h.nonce, h.nonce_at, h.fresh, h.summary,
   (SELECT max(f.last_at) FROM flags f WHERE f.host = h.id AND f.kind = 'fork') AS forked_at`;
@@ -87,6 +93,10 @@ export function createStore(db: DatabaseSync): Store {
       'SELECT kind, ref, seq, first_at, last_at, count, detail FROM flags WHERE host = ? ORDER BY last_at DESC',
     ),
     body: db.prepare('SELECT body FROM reports WHERE digest = ?'),
+    tpmKey: db.prepare('SELECT host, name, problem FROM tpm_keys WHERE host = ?'),
+    keepTpmKey: db.prepare(`INSERT INTO tpm_keys (host, name, problem, enrolled_at)
+      VALUES ($host, $name, $problem, $at)
+      ON CONFLICT (host) DO UPDATE SET name = $name, problem = $problem, enrolled_at = $at`),
     forget: db.prepare('DELETE FROM hosts WHERE last_seen < ?'),
   };
 
@@ -147,6 +157,8 @@ export function createStore(db: DatabaseSync): Store {
       const body = sql.body.get(digest)?.['body'];
       return body instanceof Uint8Array ? Buffer.from(body) : undefined;
     },
+    tpmKey: (host) => sql.tpmKey.get(host) as TpmKey | undefined,
+    keepTpmKey: (key, at) => void sql.keepTpmKey.run({ ...key, at }),
     forget: (before) => Number(sql.forget.run(before).changes),
     close: () => {
       if (db.isOpen) db.close();

@@ -1,5 +1,6 @@
 import type { Report, Words } from '../attestation/statement.ts';
 import type { Verdict } from '../attestation/verdict.ts';
+import type { Vouching } from './vouching.ts';
 import type { ReleaseId } from '../base/release-id.ts';
 
 /** What the list of hosts shows of a host's last report. Small, whatever the host sent. */
@@ -13,6 +14,8 @@ export type Summary = {
   verdict: Verdict;
   /** Reports that the host says it dropped. */
   dropped: number;
+  /** How far this report can be believed, as the collector found it. */
+  vouching?: Vouching;
 };
 
 /** Findings that the list shows of a host; its own page has them all. */
@@ -20,7 +23,7 @@ const SHOWN_FINDINGS = 8;
 const SHOWN_CHARACTERS = 400;
 
 /** Cuts a report to what the list of hosts shows of it. */
-export function summarize(report: Report): Summary {
+export function summarize(report: Report, vouching?: Vouching): Summary {
   const { verdict } = report;
   const drift = verdict.drift.slice(0, SHOWN_FINDINGS).map((finding) => ({
     path: cut(finding.path),
@@ -38,6 +41,7 @@ export function summarize(report: Report): Summary {
     ...(report.release === undefined ? {} : { release: report.release }),
     verdict: { ...verdict, drift, ...(reason === undefined ? {} : { reason }) },
     dropped: report.spool?.dropped ?? 0,
+    ...(vouching === undefined ? {} : { vouching }),
   };
 }
 

@@ -41,13 +41,14 @@ const MAX_FILE_BYTES = 16 * 1024;
 
 /**
  * The attestation key is a primary key of the endorsement hierarchy: the TPM derives the same one from its seed
- * each time, so nothing of it is kept on disk and it lives as long as the TPM's identity.
+ * each time, so nothing of it is kept on disk and it lives as long as the TPM's identity. It has no password, so
+ * `noda` keeps it out of the TPM's lockout, which a machine falls into that loses power often.
  */
 const ATTESTATION_KEY = [
   ['-C', 'e'],
   ['-G', 'ecc256:ecdsa-sha256:null'],
   ['-g', 'sha256'],
-  ['-a', 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|sign'],
+  ['-a', 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|sign'],
 ].flat();
 
 /** NV index of the RSA 2048 endorsement certificate: TCG EK Credential Profile, section 2.2.1.4. */
@@ -166,7 +167,12 @@ async function runTool(tool: string, args: readonly string[], tcti: string, fold
   return promise;
 }
 
-function toolError(tool: string, tcti: string, error: Error & { code?: unknown; killed?: boolean }, stderr: string): HostError {
+function toolError(
+  tool: string,
+  tcti: string,
+  error: Error & { code?: unknown; killed?: boolean },
+  stderr: string,
+): HostError {
   const said = stderr.trim().split('\n')[0] ?? '';
   const why =
     error.code === 'ENOENT'

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { onTestFinished } from 'vitest';
 
 import { createApp } from '../../src/collector/app.ts';
 import { openStore } from '../../src/collector/open-store.ts';
+import { NOTHING_REGISTERED } from '../../src/collector/registered.ts';
 import { type CollectorSettings, completeSettings } from '../../src/collector/settings.ts';
 import type { Store } from '../../src/collector/store.ts';
 import { SILENT_LOG } from '../../src/host/log.ts';
@@ -43,6 +45,8 @@ export async function testCollector(settings: Partial<CollectorSettings> = {}): 
     settings: completeSettings(settings),
     log: SILENT_LOG,
     now: () => new Date(clock.now),
+    registered: NOTHING_REGISTERED,
+    randomBytes,
     makeNonce: () => `nonce-${(nonces += 1)}`,
   });
   const get = (path: string): Promise<Response> => app.fetch(new Request(`http://collector.example${path}`));

@@ -5,16 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** Why tests with a software TPM can't run here; undefined where they can. */
-export const NO_SWTPM: string | undefined = ['/usr/bin/swtpm', '/usr/bin/tpm2_quote'].every((path) =>
-  existsSync(path),
-)
+export const NO_SWTPM: string | undefined = [
+  '/usr/bin/swtpm',
+  '/usr/bin/swtpm_localca',
+  '/usr/bin/tpm2_quote',
+].every((path) => existsSync(path))
   ? undefined
-  : 'swtpm, tpm2-tools and libtss2-tcti-swtpm0 are not installed';
+  : 'swtpm, swtpm-tools, gnutls-bin, tpm2-tools and libtss2-tcti-swtpm0 are not all installed';
 
 export type SoftwareTpm = {
   tcti: string;
-  /** Ends it and starts it again, as a machine that is powered off and on: the PCRs begin at zero. */
-  reset: () => Promise<void>;
+  /** As a machine that is powered off and on: the PCRs begin at zero. */
+  reset: () => void;
   stop: () => Promise<void>;
 };
 
@@ -23,12 +25,16 @@ export async function startSwtpm(certify?: (state: string) => void): Promise<Sof
   const state = mkdtempSync(join(tmpdir(), 'sealborn-swtpm-'));
   certify?.(state);
   const port = await freePair();
-  let child = await launch(state, port);
+  const child = await launch(state, port);
   return {
     tcti: `swtpm:host=127.0.0.1,port=${port}`,
-    reset: async () => {
-      await end(child);
-      child = await launch(state, port);
+    reset: () => {
+      const tcti = `swtpm:host=127.0.0.1,port=${port}`;
+      execFileSync('swtpm_ioctl', ['--tcp', `127.0.0.1:${port + 1}`, '-i'], { stdio: 'ignore' });
+      execFileSync('tpm2_startup', ['-c'], {
+        env: { ...process.env, TPM2TOOLS_TCTI: tcti },
+        stdio: 'ignore',
+      });
     },
     stop: async () => {
       await end(child);
@@ -64,9 +70,16 @@ async function launch(state: string, port: number): Promise<ChildProcess> {
   const child = spawn(
     'swtpm',
     [
-      ...['socket', '--tpm2', '--tpmstate', `dir=${state}`, '--flags', 'not-need-init,startup-clear'],
-      ...['--server', `type=tcp,bindaddr=127.0.0.1,port=${port}`],
-      ...['--ctrl', `type=tcp,bindaddr=127.0.0.1,port=${port + 1}`],
+      'socket',
+      '--tpm2',
+      '--tpmstate',
+      `dir=${state}`,
+      '--flags',
+      'not-need-init,startup-clear',
+      '--server',
+      `type=tcp,bindaddr=127.0.0.1,port=${port}`,
+      '--ctrl',
+      `type=tcp,bindaddr=127.0.0.1,port=${port + 1}`,
     ],
     { stdio: 'ignore' },
   );

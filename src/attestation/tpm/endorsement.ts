@@ -43,10 +43,14 @@ export function endorsementProblem(
   if (!current.publicKey.equals(endorsement.key)) return 'the endorsement certificate is for another key';
   for (let depth = 0; depth < MAX_CHAIN; depth += 1) {
     if (!isValidAt(current, now)) return `a certificate is not valid at this time: ${current.subject}`;
-    const issuer = roots.find((root) => root.ca && current.checkIssued(root) && current.verify(root.publicKey));
+    const issuer = roots.find(
+      (root) => root.ca && current.checkIssued(root) && current.verify(root.publicKey),
+    );
     if (issuer === undefined) return `no trusted certificate issued: ${current.subject}`;
     if (issuer.checkIssued(issuer)) {
-      return isValidAt(issuer, now) ? undefined : `a certificate is not valid at this time: ${issuer.subject}`;
+      return isValidAt(issuer, now)
+        ? undefined
+        : `a certificate is not valid at this time: ${issuer.subject}`;
     }
     current = issuer;
   }

@@ -6,7 +6,12 @@ import { BaseError } from '../../base/errors.ts';
 import { type JsonValue, canonicalJson, parseJson } from '../../base/json.ts';
 import { type Reader, digest, mapped, optional, readShape, record, text } from '../../base/shape.ts';
 import { AttestationError } from '../attestation-error.ts';
-import { type TpmPublic, parseTpmPublic, requireAttestationKey, requireEndorsementKey } from './tpm-public.ts';
+import {
+  type TpmPublic,
+  parseTpmPublic,
+  requireAttestationKey,
+  requireEndorsementKey,
+} from './tpm-public.ts';
 
 /** A host's wish to have its TPM's key known: both keys, and the certificate of the endorsement key's maker. */
 export type EnrolmentFields = {
@@ -68,7 +73,11 @@ export function verifyEnrolment(body: Uint8Array): VerifiedEnrolment {
   }
   const { host, key, ...keys } = translate('statement-malformed', () => {
     const limits = { maxBytes: MAX_ENROLMENT_BYTES, maxDepth: 8 };
-    const statement = readShape(enrolmentShape, parseJson(envelope.payload, 'enrolment', limits), 'enrolment');
+    const statement = readShape(
+      enrolmentShape,
+      parseJson(envelope.payload, 'enrolment', limits),
+      'enrolment',
+    );
     return { ...statement, key: loadPublicKey(statement.host.publicKey, 'enrolment: host.publicKey') };
   });
   if (host.id !== key.id) {

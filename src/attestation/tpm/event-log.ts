@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import { type Sha256, sha256 } from '../../base/digest.ts';
-import { type JsonValue, canonicalJson } from '../../base/json.ts';
+import { canonicalJson } from '../../base/json.ts';
 import { type Reader, digest, list, moment, oneOf, record, text, whole } from '../../base/shape.ts';
 import { STATES, type State, type Verdict } from '../verdict.ts';
 
@@ -50,7 +50,7 @@ export const eventLogShape: Reader<TpmEvent[]> = list(eventShape, { max: MAX_TPM
 
 /** What is extended for an event: SHA-256 of its canonical JSON. */
 export function eventDigest(event: TpmEvent): Sha256 {
-  return sha256(canonicalJson(event as unknown as JsonValue));
+  return sha256(canonicalJson(event));
 }
 
 /** The event of a verdict. */
@@ -60,7 +60,7 @@ export function verdictEvent(verdict: Verdict, at: string): VerdictEvent {
     at,
     state: verdict.state,
     driftTotal: verdict.driftTotal,
-    drift: sha256(canonicalJson(verdict.drift as unknown as JsonValue)),
+    drift: sha256(canonicalJson(verdict.drift)),
     reason: verdict.reason?.code ?? '',
   };
 }
@@ -69,7 +69,10 @@ export function verdictEvent(verdict: Verdict, at: string): VerdictEvent {
 export function replayLog(events: readonly TpmEvent[]): Sha256 {
   let value = Buffer.alloc(32);
   for (const event of events) {
-    value = createHash('sha256').update(value).update(Buffer.from(eventDigest(event), 'hex')).digest();
+    value = createHash('sha256')
+      .update(value)
+      .update(Buffer.from(eventDigest(event), 'hex'))
+      .digest();
   }
   return value.toString('hex') as Sha256;
 }

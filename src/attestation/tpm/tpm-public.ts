@@ -42,7 +42,8 @@ export function parseTpmPublic(bytes: Uint8Array, what: string): TpmPublic {
   reader.sized(); // authPolicy: bound by the name
   const storageKeyBits = readSymmetric(reader, what);
   readScheme(reader);
-  const key = type === TPM_ALG.rsa ? readRsa(reader) : type === TPM_ALG.ecc ? readEcc(reader, what) : undefined;
+  const key =
+    type === TPM_ALG.rsa ? readRsa(reader) : type === TPM_ALG.ecc ? readEcc(reader, what) : undefined;
   if (key === undefined) throw unsupported(`${what}: it is neither an RSA nor an ECC key`);
   reader.end();
   const name = Buffer.concat([Buffer.from([0, TPM_ALG.sha256]), createHash('sha256').update(area).digest()]);

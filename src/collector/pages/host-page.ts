@@ -2,6 +2,8 @@ import { type VerifiedReport, verifyReport } from '../../attestation/report.ts';
 import type { Words } from '../../attestation/statement.ts';
 import type { HostView } from '../fleet.ts';
 import type { FlagRow, ReportRow } from '../rows.ts';
+import type { Summary } from '../summary.ts';
+import type { Vouching } from '../vouching.ts';
 import { findingList } from './findings.ts';
 import { whyLine } from './fleet-page.ts';
 import { frame } from './frame.ts';
@@ -86,14 +88,14 @@ function flagNotes(flags: readonly FlagRow[], now: number): Html | false {
 
 function nowPanel(host: HostView, report: VerifiedReport | undefined, now: number): Html {
   const { summary } = host;
-  const { measured, assurance, state } = summary.verdict;
+  const { measured, state } = summary.verdict;
   const off = Date.parse(summary.createdAt) - host.lastSeen;
   const entries: [string, Html | string | false][] = [
     ['Says', html`${state}, since ${clock(Date.parse(summary.verdict.since), now)}`],
     ['Last heard', ago(host.lastSeen, now)],
     ['Release', releaseLine(summary.release)],
     ['Environment', summary.release?.environment ?? '—'],
-    ['Assurance', assurance],
+    ['Assurance', assuranceLine(summary)],
     [
       'Measured',
       measured === undefined
@@ -130,6 +132,31 @@ function nowPanel(host: HostView, report: VerifiedReport | undefined, now: numbe
     </dl>
   </div>`;
 }
+
+/** What the collector found of the host's TPM, in words; the host's own word for it counts for nothing. */
+function assuranceLine({ vouching }: Summary): Html | string {
+  if (vouching === undefined || !vouching.hasEvidence)
+    return 'software: the host says so, no TPM vouches for it';
+  if (vouching.assurance === 'hardware') return html`<b>hardware</b>: its TPM vouches for this report`;
+  const why = vouching.problems.map((problem) => PROBLEM_WORDS[problem]).join('; ');
+  return `software: the evidence of its TPM is not taken: ${why}`;
+}
+
+const PROBLEM_WORDS: { readonly [K in Vouching['problems'][number]]: string } = {
+  'not-enrolled': 'its key is not enrolled',
+  'endorsement-unverified': 'no trusted maker certifies it',
+  'not-fresh': 'the report is not proved to be recent',
+  'other-key': 'another key signed it',
+  'quote-invalid': 'the quote is malformed or not signed by its key',
+  'other-report': 'the quote is over another report',
+  'other-pcr': 'the quote is over another PCR',
+  'events-mismatch': 'its events do not give the value of the PCR',
+  'other-release': 'its events name another release',
+  'other-verdict': 'its events tell of another verdict',
+  'drift-before': 'its events tell of drift that the report hides',
+  'tpm-reset': 'it was reset while the machine ran on',
+  'release-unregistered': 'the release is not registered here',
+};
 
 function factEntries(facts: Words): [string, string][] {
   return Object.entries(facts).filter(([name]) => name !== 'hostname');
