@@ -235,7 +235,7 @@ describe('verifyReport', () => {
   test('ignores fields that it does not know, as in-toto asks', () => {
     const body = lie((statement) => {
       Object.assign(statement, { more: 1 });
-      Object.assign(statement.predicate, { tpm: { quote: 'x' } });
+      Object.assign(statement.predicate, { cloud: { identity: 'x' } });
       Object.assign(statement.predicate.host, { more: 1 });
       Object.assign(statement.predicate.verdict, { mounts: [] });
     });

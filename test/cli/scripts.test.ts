@@ -23,7 +23,7 @@ describe('command line scripts', () => {
   });
   afterAll(() => rmSync(bin, { recursive: true, force: true }));
 
-  it.for(readdirSync(SCRIPTS))('%s', (name, context) => {
+  it.for(readdirSync(SCRIPTS))('%s', { timeout: 240_000 }, (name, context) => {
     const text = readFileSync(join(SCRIPTS, name), 'utf8');
     for (const [, program = ''] of text.matchAll(/^# needs: (\S+)$/gm)) {
       if (spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0) {
