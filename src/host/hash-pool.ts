@@ -104,7 +104,7 @@ export class HashPool {
 
   async #run(options: RunOptions): Promise<RunResult> {
     const { mode, now, signal, onProgress } = options;
-    const { control, counters, claimed } = this.#job;
+    const { control, counters, claimed, linked } = this.#job;
     const { work = { kind: 'units' } } = options;
     signal?.throwIfAborted();
     if (Atomics.load(control, CONTROL_STOP) === 2) throw closed();
@@ -114,6 +114,7 @@ export class HashPool {
     Atomics.store(control, CONTROL_STOP, 0);
     counters.fill(0);
     if (work.kind === 'units' || (work.kind === 'parts' && work.from === 0)) claimed.fill(0);
+    linked.state.fill(0);
     const stop = (): void => void Atomics.compareExchange(control, CONTROL_STOP, 0, 1);
     signal?.addEventListener('abort', stop, { once: true });
     const timer =

@@ -4,18 +4,14 @@ import { TYPE_FILE, entryAt, pathOf } from '../manifest/packed-tree.ts';
 import { unpackXattrs } from '../manifest/xattr-blob.ts';
 import { hasher, stat, xattrs } from './instruments.ts';
 import type { Inspection } from './inspection.ts';
-import { ENOENT, ENOTDIR, EPERM, O_NOATIME, OPEN_FILE, close, errno, openat } from './linux.ts';
+import { LinkedDigests } from './linked-digests.ts';
+import { ENOENT, ENOTDIR, close, errno } from './linux.ts';
+import { openFile } from './open-file.ts';
 import { entryOfStat, readEntry } from './read-entry.ts';
 import { STAMP_WORDS } from './stat.ts';
 
 /** How often a file that changes while it is read is read before that is the finding. */
 export const READ_TRIES = 3;
-
-/** Digests of files with several names are kept for one run, so that each inode is read once by a thread. */
-const MAX_LINKED = 65_536;
-
-// A file that is not ours refuses O_NOATIME without CAP_FOWNER; then it is not asked for again.
-let noAccessTime = O_NOATIME;
 
 /**
  * Checks regular files of one run. For each: open inside the directory, never through a link; compare type and
@@ -25,11 +21,12 @@ let noAccessTime = O_NOATIME;
 export class FileInspector {
   readonly #on: Inspection;
   readonly #before = new Uint32Array(STAMP_WORDS);
-  readonly #linked = new Map<string, Buffer>();
+  readonly #linked: LinkedDigests;
   #open = -1;
 
   constructor(inspection: Inspection) {
     this.#on = inspection;
+    this.#linked = new LinkedDigests(inspection.job.linked);
   }
 
   /** Checks entry `index`, a file, in its open directory. */
@@ -62,43 +59,44 @@ export class FileInspector {
       return true;
     }
     stat.stamp(this.#before, 0);
-    const digest = this.#digest(stat.size);
+    const isLinked = stat.nlink > 1;
+    const known = isLinked && this.#linked.find(this.#before) === 'read';
+    const place = isLinked ? this.#linked.place : -1;
+    const digest = known ? this.#known(place) : this.#read(stat.size);
     if (typeof digest === 'number') return digest === 0 ? on.stopped : this.#unreadable(index, digest);
     const attributes = xattrs.ofDescriptor(this.#open);
     if (xattrs.error !== 0) return this.#unreadable(index, xattrs.error);
     if (stat.of(this.#open) !== 0 || !stat.matches(this.#before, 0)) return false;
+    this.#linked.settle(place, digest);
     this.#compare(index, digest, attributes);
     return true;
   }
 
-  #compare(index: number, digest: Buffer, attributes: Uint8Array): void {
+  #compare(index: number, digest: Uint8Array, attributes: Uint8Array): void {
     const on = this.#on;
     const { tree } = on.job;
     if (on.run.mode === 'measure') tree.digest.set(digest, index * 32);
-    const same = sameDigest(tree.digest, index * 32, digest);
-    if (same && on.metadataMatches(index) && on.xattrsMatch(index, attributes)) {
+    if (on.digestMatches(index, digest) && on.metadataMatches(index) && on.xattrsMatch(index, attributes)) {
       on.remember(index);
       return;
     }
     const actual = entryOfStat(pathOf(tree, index));
-    actual.sha256 = parseSha256(digest.toString('hex'));
+    actual.sha256 = parseSha256(Buffer.from(digest).toString('hex'));
     if (attributes.length > 0) actual.xattrs = unpackXattrs(attributes);
     on.report(index, compareEntry(entryAt(tree, index), actual, on.run.at));
   }
 
+  /** What was read under another name of the inode, in this very state. */
+  #known(place: number): Uint8Array {
+    this.#on.countBytes(stat.size);
+    return this.#linked.digestAt(place);
+  }
+
   /** SHA-256 of the open file; 0 where it changed or the run was stopped; else the errno. */
-  #digest(size: number): Buffer | number {
-    const key = stat.nlink > 1 ? this.#before.join(':') : '';
-    const known = key === '' ? undefined : this.#linked.get(key);
-    if (known !== undefined) {
-      this.#on.countBytes(size);
-      return known;
-    }
+  #read(size: number): Uint8Array | number {
     const outcome = hasher.hash(this.#open, size, this.#on.countBytes);
     if (outcome === 'failed') return hasher.error;
-    if (outcome !== 'read') return 0;
-    if (key !== '' && this.#linked.size < MAX_LINKED) this.#linked.set(key, hasher.digest);
-    return hasher.digest;
+    return outcome === 'read' ? hasher.digest : 0;
   }
 
   #cannotOpen(directory: number, index: number, error: number): boolean {
@@ -129,17 +127,4 @@ export class FileInspector {
     this.#on.reportUnreadable(index, error);
     return true;
   }
-}
-
-function openFile(directory: number, name: number): number {
-  const opened = openat(directory, name, OPEN_FILE | noAccessTime);
-  if (opened >= 0 || noAccessTime === 0 || errno() !== EPERM) return opened;
-  noAccessTime = 0;
-  return openat(directory, name, OPEN_FILE);
-}
-
-function sameDigest(digests: Uint8Array, at: number, digest: Uint8Array): boolean {
-  let difference = 0;
-  for (let i = 0; i < 32; i += 1) difference |= (digests[at + i] ?? 0) ^ (digest[i] ?? 0);
-  return difference === 0;
 }

@@ -4,8 +4,9 @@ import { packXattrs } from '../manifest/xattr-blob.ts';
 import { DirectoryStack } from './directory-stack.ts';
 import { DirectoryInspector } from './inspect-directory.ts';
 import { FileInspector } from './inspect-file.ts';
+import { PairInspector } from './inspect-pairs.ts';
 import { Inspection } from './inspection.ts';
-import { stat } from './instruments.ts';
+import { pairedSha256, stat } from './instruments.ts';
 import { DT_REG, ENOENT, ENOTDIR } from './linux.ts';
 import {
   CONTROL_NEXT_UNIT,
@@ -54,15 +55,24 @@ class TreeInspector {
   readonly #stack: DirectoryStack;
   readonly #directories: DirectoryInspector;
   readonly #files: FileInspector;
+  /** For a full check, where this machine can: see `PairInspector`. */
+  readonly #pairs: PairInspector | undefined;
+  /** Files that it could not say were good. */
+  #again: number[] = [];
 
   constructor(inspection: Inspection) {
     this.#on = inspection;
     this.#stack = new DirectoryStack(inspection.run.root, inspection.nameAddress);
     this.#directories = new DirectoryInspector(inspection);
     this.#files = new FileInspector(inspection);
+    const sha = inspection.run.mode === 'full' ? pairedSha256() : undefined;
+    this.#pairs = sha && new PairInspector(inspection, sha, (index) => void this.#again.push(index));
   }
 
+  /** Ends what is under way. */
   close(): void {
+    this.#pairs?.finish();
+    this.#lookAgain();
     this.#stack.clear();
   }
 
@@ -75,6 +85,7 @@ class TreeInspector {
       const failed = this.#enter(directory);
       if (failed < 0) {
         this.#part(directory, parts[at + 1] ?? 0, parts[at + 2] ?? 0, parts[at + 3] === 1);
+        this.#lookAgain();
         continue;
       }
       // Nothing below a directory that is not there can be looked at: its own finding stands for all.
@@ -92,7 +103,7 @@ class TreeInspector {
     const within = this.#stack.descriptor();
     if (within < 0) return on.reportUnreadable(index, -within);
     if (isDirectory) this.#directories.inspect(within, index);
-    else this.#byInode(within, index);
+    else this.#byInode(within, index, this.#files);
   }
 
   /** Opens the way to `directory`; -1, or the index of the one on the way that can't be opened. */
@@ -130,6 +141,7 @@ class TreeInspector {
     if (lists) this.#directories.inspect(within, directory);
     else this.#directories.skip();
     const first = tree.childAt[directory] ?? 0;
+    const files = this.#pairs ?? this.#files;
     for (let at = from; at < to && !on.stopped; at += 1) {
       const child = tree.childList[at] ?? 0;
       if (tree.type[child] === TYPE_DIR) continue;
@@ -140,21 +152,29 @@ class TreeInspector {
         tree.type[child] === TYPE_FILE &&
         this.#directories.typeAt(at - first) === DT_REG
       ) {
-        this.#files.inspect(within, child);
+        files.inspect(within, child);
       } else {
-        this.#byInode(within, child);
+        this.#byInode(within, child, files);
       }
     }
   }
 
-  #byInode(within: number, index: number): void {
+  /** Looks at each file that was not good when it was read as one of two, alone and from the start. */
+  #lookAgain(): void {
+    const again = this.#again;
+    if (again.length === 0) return;
+    this.#again = [];
+    for (const index of again) this.inspectEntry(index);
+  }
+
+  #byInode(within: number, index: number, files: PairInspector | FileInspector): void {
     const on = this.#on;
     const { tree } = on.job;
     const error = stat.at(within, on.nameAddress(index));
     if (error === ENOENT || error === ENOTDIR) return on.reportMissing(index);
     if (error !== 0) return on.reportUnreadable(index, error);
     if (on.run.mode === 'sweep' && on.isUnchanged(index)) return;
-    if (tree.type[index] === TYPE_FILE && stat.type === TYPE_FILE) return this.#files.inspect(within, index);
+    if (tree.type[index] === TYPE_FILE && stat.type === TYPE_FILE) return files.inspect(within, index);
     this.#unopened(within, index);
   }
 

@@ -85,6 +85,14 @@ export class Inspection {
     );
   }
 
+  /** Whether 32 bytes of SHA-256 are the entry's. */
+  digestMatches(index: number, digest: Uint8Array): boolean {
+    const expected = this.job.tree.digest;
+    let difference = 0;
+    for (let i = 0; i < 32; i += 1) difference |= (expected[index * 32 + i] ?? 0) ^ (digest[i] ?? 0);
+    return difference === 0;
+  }
+
   /** Whether packed attributes are the entry's; in mode `measure` they become so. */
   xattrsMatch(index: number, bytes: Uint8Array): boolean {
     if (this.run.mode === 'measure') {

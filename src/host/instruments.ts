@@ -1,6 +1,7 @@
 import { ContentHasher } from './content-hasher.ts';
 import { DirectoryLister } from './list-directory.ts';
 import { Pinned } from './linux.ts';
+import { type PairedSha256, openPairedSha256 } from './paired-sha256.ts';
 import { Stat } from './stat.ts';
 import { XattrReader } from './xattrs.ts';
 
@@ -12,6 +13,14 @@ export const stat: Stat = new Stat();
 export const xattrs: XattrReader = new XattrReader();
 export const lister: DirectoryLister = new DirectoryLister();
 export const hasher: ContentHasher = new ContentHasher();
+
+let paired: { sha: PairedSha256 | undefined } | undefined;
+
+/** The hasher for two files at once, or undefined where this machine has none; tried once a thread. */
+export function pairedSha256(): PairedSha256 | undefined {
+  paired ??= { sha: openPairedSha256() };
+  return paired.sha;
+}
 
 const scratchName = new Pinned(256);
 

@@ -1,6 +1,7 @@
 import type { BytePath } from '../base/byte-path.ts';
 import { type PackedTree, TYPE_DIR, TYPE_FILE } from '../manifest/packed-tree.ts';
 import type { PlacedFinding } from './finding-list.ts';
+import { type LinkedDigestsMemory, allocateLinkedDigests } from './linked-digests.ts';
 import { STAMP_WORDS } from './stat.ts';
 
 /** `measure` fills digests in, `full` reads and compares everything, `sweep` reads what changed since. */
@@ -40,6 +41,8 @@ export type MeasureJob = {
   good: Uint8Array;
   /** 1 where a finding about the entry was made in this pass over the tree; taken atomically. */
   claimed: Uint8Array;
+  /** Digests of files with several names that were read in this run. */
+  linked: LinkedDigestsMemory;
   parts: Uint32Array;
   units: Uint32Array;
   control: Int32Array;
@@ -101,6 +104,7 @@ export function planJob(
     stamps: new Uint32Array(new SharedArrayBuffer(tree.count * STAMP_WORDS * 4)),
     good: new Uint8Array(new SharedArrayBuffer(tree.count)),
     claimed: new Uint8Array(new SharedArrayBuffer(tree.count)),
+    linked: allocateLinkedDigests(countLinked(tree)),
     parts: shareWords(parts),
     units: shareWords(units),
     control: new Int32Array(new SharedArrayBuffer(8)),
@@ -115,7 +119,17 @@ export function besideJob(job: MeasureJob): MeasureJob {
     claimed: new Uint8Array(new SharedArrayBuffer(job.claimed.length)),
     control: new Int32Array(new SharedArrayBuffer(job.control.byteLength)),
     counters: new Float64Array(new SharedArrayBuffer(16)),
+    // Never what another run read: one that goes beside it may read past the page cache.
+    linked: allocateLinkedDigests(countLinked(job.tree)),
   };
+}
+
+/** Names of files that have more than one. */
+function countLinked(tree: PackedTree): number {
+  let count = 0;
+  for (let i = 0; i < tree.count; i += 1)
+    if (tree.type[i] === TYPE_FILE && (tree.nlink[i] ?? 0) > 1) count += 1;
+  return count;
 }
 
 function unitTarget(tree: PackedTree, workers: number): number {

@@ -80,14 +80,15 @@ describe('attack table: content', () => {
     expect(findings[0]?.actual.startsWith(actual)).toBe(true);
   });
 
-  test('3: written to all the time: raced, after three reads and no more', async () => {
+  test('3: written to all the time: raced, after three or four reads and no more', async () => {
     const image = await sealedLarge();
     const writer = spawn(process.execPath, ['-e', KEEP_WRITING, join(image.root, 'large')]);
     onTestFinished(() => void writer.kill());
     await once(writer.stdout, 'data');
     const { findings, bytes } = await image.checker.full();
     expect(findings).toMatchObject([{ kind: 'raced', path: '/large' }]);
-    expect(bytes).toBe(3 * LARGE);
+    // Once as one of two, where this machine hashes so; then alone, three times.
+    expect([3 * LARGE, 4 * LARGE]).toContain(bytes);
   });
 
   test('4: swapped for another file while it is open: modified, never the old verdict', async () => {
