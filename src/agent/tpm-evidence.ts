@@ -46,13 +46,17 @@ export async function takeEvidence(
   }
 }
 
+/** Whether the verdict was extended, if by now others after it. The first, `starting`, never is. */
 function tellsOf(events: readonly TpmEvent[], verdict: Verdict): boolean {
-  const last = events.at(-1);
   const wanted = verdictEvent(verdict, '');
   return (
-    last?.kind === 'verdict' &&
-    last.state === wanted.state &&
-    last.driftTotal === wanted.driftTotal &&
-    last.drift === wanted.drift
+    verdict.state === 'starting' ||
+    events.some(
+      (event) =>
+        event.kind === 'verdict' &&
+        event.state === wanted.state &&
+        event.driftTotal === wanted.driftTotal &&
+        event.drift === wanted.drift,
+    )
   );
 }

@@ -78,16 +78,24 @@ describe.skipIf(NO_SWTPM !== undefined)('an agent with a TPM', () => {
     const machine = await sealMachine();
     const collector = await collect(machine);
     await run(machine, collector);
-    const trusted = await until('assurance hardware', async () => {
-      const host = await shown(collector);
-      return host?.assurance === 'hardware' && host.state === 'trusted' ? host : undefined;
-    });
+    const trusted = await until(
+      'assurance hardware',
+      async () => {
+        const host = await shown(collector);
+        return host?.assurance === 'hardware' && host.state === 'trusted' ? host : undefined;
+      },
+      25_000,
+    );
     expect(trusted.tpmProblems).toEqual([]);
     await machine.tamper();
-    const drifted = await until('drift told by hardware', async () => {
-      const host = await shown(collector);
-      return host?.state === 'drifted' && host.assurance === 'hardware' ? host : undefined;
-    });
+    const drifted = await until(
+      'drift told by hardware',
+      async () => {
+        const host = await shown(collector);
+        return host?.state === 'drifted' && host.assurance === 'hardware' ? host : undefined;
+      },
+      25_000,
+    );
     expect(drifted.verdict.state).toBe('drifted');
     const page = await (
       await fetch(`${collector.url}/hosts/${(drifted as unknown as { id: string }).id}`)
@@ -100,10 +108,14 @@ describe.skipIf(NO_SWTPM !== undefined)('an agent with a TPM', () => {
     const machine = await sealMachine();
     const collector = await collect(machine, false);
     await run(machine, collector);
-    const host = await until('the evidence judged', async () => {
-      const seen = await shown(collector);
-      return seen?.tpmProblems.length === 1 && seen.state === 'trusted' ? seen : undefined;
-    });
+    const host = await until(
+      'the evidence judged',
+      async () => {
+        const seen = await shown(collector);
+        return seen?.tpmProblems.length === 1 && seen.state === 'trusted' ? seen : undefined;
+      },
+      50_000,
+    );
     expect(host).toMatchObject({ assurance: 'software', tpmProblems: ['release-unregistered'] });
   });
 
