@@ -195,6 +195,7 @@ async function main(): Promise<void> {
       `trust: ${inImage('usr/share/sealborn/trust.yaml')}`,
       `runDirectory: ${at('run')}`,
       `stateDirectory: ${at('state')}`,
+      `logDirectory: ${at('log')}`,
       'sweepSeconds: 2',
       `health:\n  listen: 127.0.0.1:${healthPort}`,
       `collector:\n  url: ${collectorUrl}\n  splaySeconds: 0`,

@@ -1,3 +1,4 @@
+import type { DecisionLogStatus } from '../attestation/status.ts';
 import type { Verdict } from '../attestation/verdict.ts';
 import { BaseError } from '../base/errors.ts';
 import { type JsonValue, parseJson } from '../base/json.ts';
@@ -17,6 +18,8 @@ export type DecideOptions = {
   decider: Decider;
   /** What the serving half goes by at this moment, for `/status`. */
   verdict: () => Verdict;
+  /** How the decision log does, for `/status`. */
+  decisionLog: () => DecisionLogStatus;
   metrics: Metrics;
 };
 
@@ -25,7 +28,7 @@ export type DecideOptions = {
  * `/status`. In every state but `trusted` each decision is a deny with reason `not-trusted` and the state.
  * Nothing here writes.
  */
-export function createDecideApp({ decider, verdict, metrics }: DecideOptions): Handler {
+export function createDecideApp({ decider, verdict, decisionLog, metrics }: DecideOptions): Handler {
   const searchFor = (kind: SearchKind): { POST: Handler } => ({
     POST: (request) =>
       withBody(request, (value) => decider.search(parseSearch(kind, value), askedBy(request))),
@@ -50,7 +53,7 @@ export function createDecideApp({ decider, verdict, metrics }: DecideOptions): H
     '/access/v1/search/resource': searchFor('resource'),
     '/access/v1/search/action': searchFor('action'),
     '/.well-known/authzen-configuration': { GET: () => jsonAnswer(200, METADATA) },
-    '/status': { GET: () => jsonAnswer(200, verdict()) },
+    '/status': { GET: () => jsonAnswer(200, { ...verdict(), decisionLog: decisionLog() }) },
   });
   return (request) => {
     const answer = router(request);

@@ -37,6 +37,8 @@ export type Decided = {
   question: EvaluationItem;
   answer: Answer;
   asked: Asked;
+  /** What deciding took. */
+  seconds: number;
 };
 
 /** What a search gives: AuthZEN 1.0, section 8.3; the page first, as it asks. */
@@ -44,8 +46,8 @@ export type SearchAnswer = {
   /** `next_token` is empty on the last page. */
   page: { next_token: string; count: number };
   context: Pick<AnswerContext, 'state' | 'release' | 'decisionId' | 'errors'> & {
-    /** Only where the machine is not trusted; then nothing is found. */
-    reason?: 'not-trusted';
+    /** Only where nothing is found because the machine is not trusted, or the page can't be logged. */
+    reason?: 'not-trusted' | 'not-logged';
   };
   results: Found[];
 };
@@ -159,10 +161,10 @@ function judgeOf({ verdict, engine, metrics, account }: DeciderOptions, asked: A
           decisionId: randomUUID(),
         },
       };
-      const answer = account === undefined ? made : account({ question, answer: made, asked });
-      const now = performance.now();
-      metrics.countDecision(answer.context.reason, (now - since) / 1000);
-      since = now;
+      const seconds = (performance.now() - since) / 1000;
+      const answer = account === undefined ? made : account({ question, answer: made, asked, seconds });
+      metrics.countDecision(answer.context.reason, seconds);
+      since = performance.now();
       return answer;
     },
   };

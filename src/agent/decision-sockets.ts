@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import type { DecisionLogStatus } from '../attestation/status.ts';
 import type { Verdict } from '../attestation/verdict.ts';
 import { messageOf } from '../base/errors.ts';
 import { serveHttp } from '../host/http-server.ts';
@@ -25,6 +26,7 @@ export type DecisionSocketsOptions = {
   runDirectory: string;
   decider: Decider;
   verdict: () => Verdict;
+  decisionLog: () => DecisionLogStatus;
   metrics: Metrics;
   log: Log;
 };

@@ -1,8 +1,16 @@
+import type { DecisionLogStatus } from '../attestation/status.ts';
 import { STATES, type Verdict } from '../attestation/verdict.ts';
 import { VERSION } from '../base/version.ts';
 
 /** Why a decision came out as it did: the words of contracts.md. */
-export const DECISION_REASONS = ['permit', 'forbid', 'no-permit', 'error', 'not-trusted'] as const;
+export const DECISION_REASONS = [
+  'permit',
+  'forbid',
+  'no-permit',
+  'error',
+  'not-trusted',
+  'not-logged',
+] as const;
 export type DecisionReason = (typeof DECISION_REASONS)[number];
 
 /** What became of reports, as counted since this process started. */
@@ -28,6 +36,7 @@ export type Metrics = {
   /** All metrics in Prometheus' text format 0.0.4. */
   format: (now: {
     verdict: Verdict;
+    decisionLog: DecisionLogStatus;
     silenceMs: number | undefined;
     reports: ReportCounts | undefined;
   }) => string;
@@ -58,7 +67,7 @@ export function createMetrics(startedAt: Date): Metrics {
     countLine: (result) => {
       lines[result] += 1;
     },
-    format: ({ verdict, silenceMs, reports }) => {
+    format: ({ verdict, decisionLog, silenceMs, reports }) => {
       const page = createPage();
       page.gauge('sealborn_info', 'This program.', [[{ version: VERSION }, 1]]);
       page.gauge(
@@ -92,6 +101,7 @@ export function createMetrics(startedAt: Date): Metrics {
         [{ result: 'answered' }, lines.answered],
         [{ result: 'refused' }, lines.refused],
       ]);
+      formatDecisionLog(page, decisionLog);
       if (reports !== undefined) formatReports(page, reports);
       return page.text();
     },
@@ -123,6 +133,27 @@ function formatVerdict(page: Page, verdict: Verdict): void {
     page.gauge('sealborn_measured_bytes', 'Bytes read by it.', measured.bytes);
     page.gauge('sealborn_measured_seconds', 'How long it took.', measured.seconds);
   }
+}
+
+function formatDecisionLog(page: Page, { head, fault, notLogged }: DecisionLogStatus): void {
+  page.gauge(
+    'sealborn_decision_log_available',
+    '1 where decisions are logged; 0 where they are denied or not logged, as the release says.',
+    Number(fault === undefined),
+  );
+  page.counter(
+    'sealborn_decisions_not_logged_total',
+    'Decisions that no line was kept of, by what became of them.',
+    [
+      [{ action: 'blocked' }, notLogged.blocked],
+      [{ action: 'dropped' }, notLogged.dropped],
+    ],
+  );
+  page.gauge(
+    'sealborn_decision_log_sequence',
+    'The number of the last line that is safe from a crash.',
+    head?.seq ?? 0,
+  );
 }
 
 function formatReports(page: Page, reports: ReportCounts): void {

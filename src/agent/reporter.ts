@@ -1,3 +1,4 @@
+import type { LogHead } from '../attestation/log-line.ts';
 import { addEvidence, buildReport, signReport } from '../attestation/report.ts';
 import type { Words } from '../attestation/statement.ts';
 import type { Verdict } from '../attestation/verdict.ts';
@@ -26,6 +27,8 @@ export type ReporterOptions = {
   now: () => Date;
   /** The verdict that stands. */
   verdict: () => Verdict;
+  /** Where the decision log stands, safe from a crash: a report must not say more than the disk has. */
+  decisionLog: () => LogHead | undefined;
   /** The first and the longest wait between two attempts; jitter may shorten each. */
   retryMs?: { first: number; most: number };
   /** The machine's TPM, where the settings name one, and where its log is kept. */
@@ -96,12 +99,14 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
   // One after another: a report names the digest of the one before.
   const make = (kind: ReportKind): void => {
     const verdict = options.verdict();
+    const decisionLog = options.decisionLog();
+    const stands = decisionLog === undefined ? {} : { decisionLog };
     making = making.then(async () => {
       if (stop.signal.aborted) return;
       try {
         madeWith = nonce;
         const createdAt = options.now().toISOString();
-        await addReport(queue, key, kind, { ...fields, nonce, createdAt, verdict }, proofs);
+        await addReport(queue, key, kind, { ...fields, nonce, createdAt, verdict, ...stands }, proofs);
         wake.resolve();
       } catch (thrown) {
         log.error({ code: 'report-failed' }, `a report could not be made or kept: ${messageOf(thrown)}`);
@@ -220,7 +225,10 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
   };
 }
 
-type Fields = Pick<Parameters<typeof buildReport>[0], 'host' | 'bootId' | 'nonce' | 'createdAt' | 'verdict'>;
+type Fields = Pick<
+  Parameters<typeof buildReport>[0],
+  'host' | 'bootId' | 'nonce' | 'createdAt' | 'verdict' | 'decisionLog'
+>;
 
 async function addReport(
   queue: ReportQueue,

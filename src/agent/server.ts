@@ -1,4 +1,5 @@
 import type { Verdict } from '../attestation/verdict.ts';
+import type { DecisionLogRules } from '../base/decision-log-rules.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
 import { serveHttp } from '../host/http-server.ts';
@@ -9,6 +10,7 @@ import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
 import { type Engine, createEngine } from '../policy/engine.ts';
 import { createDecider } from './decider.ts';
+import { type DecisionLog, startDecisionLog } from './decision-log.ts';
 import { openDecisionSockets } from './decision-sockets.ts';
 import { createHealthApp } from './health-app.ts';
 import { readLatch } from './latch.ts';
@@ -55,8 +57,11 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
   const { log, now, notify } = deps;
   await makeDirectory(settings.runDirectory, 0o755);
   const metrics = createMetrics(now());
-  const { own, engine } = await loadOwnRelease(settings, deps);
+  const { own, engine, logRules } = await loadOwnRelease(settings, deps);
   await using starting = new AsyncDisposableStack();
+  const release = own.ok && logRules !== undefined ? { id: own.release, rules: logRules } : undefined;
+  const decisionLog = await startDecisionLog({ settings, release, log, now });
+  starting.defer(() => decisionLog.close());
 
   const reports: { reporter?: Reporter | undefined } = {};
   const standing = createStanding(own, deps, (verdict, kind) => {
@@ -82,11 +87,18 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
     standing.see({ live: true, verdict: latched });
   };
 
-  const decider = createDecider({ verdict, engine, metrics });
+  const decider = createDecider({
+    verdict,
+    engine,
+    metrics,
+    account: decisionLog.account,
+    accountSearch: decisionLog.accountSearch,
+  });
   const sockets = await openDecisionSockets({
     runDirectory: settings.runDirectory,
     decider,
     verdict,
+    decisionLog: decisionLog.status,
     metrics,
     log,
   });
@@ -95,9 +107,11 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
     listen: settings.health.listen,
     handle: createHealthApp({
       verdict,
+      decisionLog: decisionLog.status,
       metrics: () =>
         metrics.format({
           verdict: verdict(),
+          decisionLog: decisionLog.status(),
           silenceMs: follower.silenceMs(),
           reports: reports.reporter?.counts(),
         }),
@@ -108,7 +122,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
     onError: (thrown) => tellOfError(thrown, log),
   });
   starting.defer(() => health.close());
-  const reporter = await startReports(settings, deps, verdict);
+  const reporter = await startReports(settings, deps, verdict, decisionLog);
   if (reporter !== undefined) starting.defer(() => reporter.close());
   starting.defer(seeLatch); // the last deferred is done first
   reports.reporter = reporter;
@@ -137,15 +151,19 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
 async function loadOwnRelease(
   settings: AgentSettings,
   { environment, log }: ServerDependencies,
-): Promise<{ own: OwnRelease; engine: Engine | undefined }> {
+): Promise<{ own: OwnRelease; engine: Engine | undefined; logRules: DecisionLogRules | undefined }> {
   try {
     const pin = await readTrustPin(environment);
     const { verified, policy } = await loadRelease({ ...settings, ...(pin === undefined ? {} : { pin }) });
-    return { own: { ok: true, release: verified.release }, engine: createEngine(policy) };
+    return {
+      own: { ok: true, release: verified.release },
+      engine: createEngine(policy),
+      logRules: verified.predicate.decisionLog,
+    };
   } catch (thrown) {
     const reason = reasonOf(thrown);
     log.error({ code: 'release-refused', reason }, `no decision will be permitted: ${reason.message}`);
-    return { own: { ok: false, reason }, engine: undefined };
+    return { own: { ok: false, reason }, engine: undefined, logRules: undefined };
   }
 }
 
@@ -185,6 +203,7 @@ async function startReports(
   settings: AgentSettings,
   { log, now }: ServerDependencies,
   verdict: () => Verdict,
+  decisionLog: DecisionLog,
 ): Promise<Reporter | undefined> {
   const { collector, stateDirectory, runDirectory, labels } = settings;
   if (collector === undefined) return undefined;
@@ -195,7 +214,16 @@ async function startReports(
       pcr: chosen.pcr,
       runDirectory,
     };
-    return await startReporter({ collector, stateDirectory, labels, log, now, verdict, tpm });
+    return await startReporter({
+      collector,
+      stateDirectory,
+      labels,
+      log,
+      now,
+      verdict,
+      decisionLog: decisionLog.head,
+      tpm,
+    });
   } catch (thrown) {
     const reason = reasonOf(thrown);
     log.error({ code: 'reports-off', reason }, `no report will be sent: ${reason.message}`);

@@ -21,6 +21,18 @@ export type CollectorSettings = {
   ca: string | undefined;
 };
 
+/** How much of the decision log is kept, and how soon it is safe. */
+export type DecisionLogSettings = {
+  /** A file is closed at about this size; 1 MB is 10^6 bytes. */
+  fileBytes: number;
+  /** A file is closed at this age. */
+  fileSeconds: number;
+  /** All files together; the oldest go first. */
+  keepBytes: number;
+  /** The longest that a line waits to be made safe from a crash of the machine. */
+  syncMilliseconds: number;
+};
+
 /** The agent's settings (`/etc/sealborn/agent.yaml`; packaging/agent.yaml explains each). None skips a check. */
 export type AgentSettings = {
   root: string;
@@ -28,6 +40,9 @@ export type AgentSettings = {
   trust: string;
   runDirectory: string;
   stateDirectory: string;
+  /** Where the decision log is written. */
+  logDirectory: string;
+  decisionLog: DecisionLogSettings;
   sweepSeconds: number;
   /** Threads that hash; the checker chooses where it is undefined. */
   workers: number | undefined;
@@ -85,6 +100,15 @@ const settingsShape = record({
   trust: optional(path),
   runDirectory: optional(path),
   stateDirectory: optional(path),
+  logDirectory: optional(path),
+  decisionLog: optional(
+    record({
+      fileMegabytes: optional(number(0.01, 10_000)),
+      fileHours: optional(number(0.001, 8760)),
+      keepMegabytes: optional(number(0.02, 10_000_000)),
+      syncMilliseconds: optional(number(1, 60_000)),
+    }),
+  ),
   sweepSeconds: optional(number(0.05, 3600)),
   workers: optional(whole(1, 64)),
   health: optional(record({ listen: optional(mapped(text({ max: 300 }), parseTcpAddress)) })),
@@ -116,6 +140,8 @@ export function parseSettings(bytes: Uint8Array, file: string): AgentSettings {
     trust: set.trust ?? '/usr/share/sealborn/trust.yaml',
     runDirectory: set.runDirectory ?? '/run/sealborn',
     stateDirectory: set.stateDirectory ?? '/var/lib/sealborn',
+    logDirectory: set.logDirectory ?? '/var/log/sealborn',
+    decisionLog: decisionLogOf(set.decisionLog, file),
     sweepSeconds: set.sweepSeconds ?? 60,
     workers: set.workers,
     health: { listen: set.health?.listen ?? { host: '0.0.0.0', port: 9180 } },
@@ -133,6 +159,24 @@ export function parseSettings(bytes: Uint8Array, file: string): AgentSettings {
       set.tpm === undefined
         ? undefined
         : { tcti: set.tpm.tcti ?? 'device:/dev/tpmrm0', pcr: set.tpm.pcr ?? DEFAULT_PCR },
+  };
+}
+
+function decisionLogOf(set: SettingsFile['decisionLog'], file: string): DecisionLogSettings {
+  const fileMegabytes = set?.fileMegabytes ?? 64;
+  const keepMegabytes = set?.keepMegabytes ?? 1024;
+  // The oldest file goes before the newest is full, so one whole file must fit beside it.
+  if (keepMegabytes < 2 * fileMegabytes) {
+    throw new AgentError(
+      'settings-invalid',
+      `${file}: decisionLog: keepMegabytes (${keepMegabytes}) must be at least twice fileMegabytes (${fileMegabytes})`,
+    );
+  }
+  return {
+    fileBytes: fileMegabytes * 1e6,
+    fileSeconds: (set?.fileHours ?? 24) * 3600,
+    keepBytes: keepMegabytes * 1e6,
+    syncMilliseconds: set?.syncMilliseconds ?? 200,
   };
 }
 

@@ -15,6 +15,7 @@ import {
   text,
   whole,
 } from '../base/shape.ts';
+import type { LogHead } from './log-line.ts';
 import { type TpmEvidence, evidenceShape } from './tpm/evidence.ts';
 import { type Verdict, reportedReleaseShape, reportedVerdictShape } from './verdict.ts';
 
@@ -56,8 +57,8 @@ export type Report = {
   /** What the machine runs; absent until a bundle was verified. The same as in the verdict. */
   release?: ReleaseId;
   verdict: Verdict;
-  /** Where the decision log stands: the digest of its last line, and how many lines it has. */
-  decisionLog?: { head: Sha256; seq: number };
+  /** The last line of the decision log that is safe from a crash: its number and its SHA-256. */
+  decisionLog?: LogHead;
   /** What the machine's TPM says, where it has one and the agent was told to use it. */
   tpm?: TpmEvidence;
   /** Reports that this host had to drop, ever, because they could not be delivered. */

@@ -1,3 +1,4 @@
+import { type DecisionLogRules, decisionLogRules } from '../base/decision-log-rules.ts';
 import { type Sha256, sha256 } from '../base/digest.ts';
 import { BaseError } from '../base/errors.ts';
 import { STATEMENT_TYPE } from '../base/in-toto.ts';
@@ -37,6 +38,7 @@ export type ReleasePredicate = {
   /** The policy tests that passed in the build; `digest` is over the test files. */
   tests: { passed: number; total: number; digest: Sha256 };
   measure: MeasureRules;
+  decisionLog: DecisionLogRules;
   /** Versions of the formats of the files. */
   format: { bundle: 1; manifest: 1; policy: 1 };
 };
@@ -73,6 +75,7 @@ const predicateShape: Reader<ReleasePredicate> = record({
   builder: text({ max: 256 }),
   tests: record({ passed: whole(), total: whole(), digest }),
   measure: measureRules,
+  decisionLog: decisionLogRules,
   format: record({ bundle: oneOfNumber(1), manifest: oneOfNumber(1), policy: oneOfNumber(1) }),
 });
 

@@ -66,7 +66,7 @@ const answerShape = record(
     context: optional(
       record(
         {
-          reason: optional(oneOf('permit', 'forbid', 'no-permit', 'error', 'not-trusted')),
+          reason: optional(oneOf('permit', 'forbid', 'no-permit', 'error', 'not-trusted', 'not-logged')),
           state: optional(text()),
           policies: optional(list(record({ id: text(), file: text(), line: whole() }, { open: true }))),
           release: optional(record({ name: text(), version: text(), commit: text() }, { open: true })),
@@ -112,6 +112,7 @@ const REASONS = {
   'no-permit': 'no policy permits it',
   error: 'a policy could not be evaluated, so the answer is no',
   'not-trusted': 'this machine is not trusted, so every answer is no',
+  'not-logged': "the decision log can't be written, and the release lets nothing pass without it",
 } as const;
 
 function describe(answer: Read<typeof answerShape>, { outStyle }: Terminal): string {

@@ -30,7 +30,7 @@ export function addInspectVerb(program: Command, context: CliContext): void {
 
 function describe(inspection: Inspection, { outStyle }: Terminal): string {
   const { release, predicate, manifest, policy } = inspection;
-  const { source, tests, measure } = predicate;
+  const { source, tests, measure, decisionLog } = predicate;
   const signatures = inspection.signatures.map(({ claimedKey }) => claimedKey ?? 'a key it does not name');
   const rows: [string, string][] = [
     ['release', `${release.name} ${release.version} (sequence ${release.sequence})`],
@@ -56,6 +56,8 @@ function describe(inspection: Inspection, { outStyle }: Terminal): string {
     ['mutable', measure.mutable.length === 0 ? '(nothing)' : measure.mutable.join(' ')],
     ['absent', measure.absent.length === 0 ? '(nothing)' : measure.absent.join(' ')],
     ['bundle at', measure.bundle],
+    ['log full', decisionLog.whenFull],
+    ['log masks', decisionLog.mask.length === 0 ? '(nothing)' : decisionLog.mask.join(' ')],
   ];
   const files = inspection.files.map(({ name, bytes, sha256, matches }): [string, string] => [
     name,

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 
-import { type State, type Verdict, verdictShape } from '../attestation/verdict.ts';
+import { type DecisionLogStatus, type Status, statusShape } from '../attestation/status.ts';
+import type { State } from '../attestation/verdict.ts';
 import { DEFAULT_SOCKET, askAgent, readAnswer } from './agent-socket.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { describeFindings } from './findings.ts';
@@ -35,16 +36,16 @@ export function addStatusVerb(program: Command, context: CliContext): void {
     .action(
       action<{ json?: true; socket: string }, []>(context, async (options) => {
         const { value } = await askAgent(options.socket, { method: 'GET', path: '/status' });
-        const verdict = readAnswer(verdictShape, value, options.socket);
-        if (options.json === true) printJson(context.terminal, verdict);
-        else context.terminal.out(describe(verdict, context.terminal, new Date()));
-        return EXIT_BY_STATE[verdict.state];
+        const status = readAnswer(statusShape, value, options.socket);
+        if (options.json === true) printJson(context.terminal, status);
+        else context.terminal.out(describe(status, context.terminal, new Date()));
+        return EXIT_BY_STATE[status.state];
       }),
     );
 }
 
-function describe(verdict: Verdict, { outStyle }: Terminal, now: Date): string {
-  const { state, since, release, measured, drift, driftTotal, reason, assurance } = verdict;
+function describe(status: Status, { outStyle }: Terminal, now: Date): string {
+  const { state, since, release, measured, drift, driftTotal, reason, assurance } = status;
   const ago = Math.max(0, (now.getTime() - Date.parse(since)) / 1000);
   const rows: [string, string][] = [['since', `${since} (${formatSeconds(ago)} ago)`]];
   if (release !== undefined) {
@@ -66,11 +67,21 @@ function describe(verdict: Verdict, { outStyle }: Terminal, now: Date): string {
   }
   rows.push(['assurance', assurance]);
   if (reason !== undefined) rows.push(['reason', `${reason.message} [${reason.code}]`]);
+  rows.push(['decisions', logLine(status.decisionLog)]);
   if (driftTotal > 0)
     rows.push(['drift', `${formatCount(driftTotal)} ${driftTotal === 1 ? 'finding' : 'findings'}`]);
   return (
     stateWord(state, outStyle) + labelled(rows, outStyle) + describeFindings(drift, driftTotal, outStyle)
   );
+}
+
+function logLine({ head, whenFull, notLogged, fault }: DecisionLogStatus): string {
+  const logged = head === undefined ? 'no line yet' : `${formatCount(head.seq)} lines, head ${head.head}`;
+  const lost = notLogged.blocked + notLogged.dropped;
+  const missing = lost === 0 ? '' : `; ${formatCount(lost)} not logged`;
+  if (fault === undefined) return `${logged}${missing}`;
+  const what = whenFull === 'block' ? 'denied' : 'made without a line';
+  return `${what} since ${fault.since}: ${fault.message} [${fault.code}]${missing}`;
 }
 
 function stateWord(state: State, style: Style): string {

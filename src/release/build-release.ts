@@ -112,6 +112,7 @@ function predicateOf(
     builder: `sealborn ${VERSION}`,
     tests: { passed: tests.passed, total: tests.total, digest: tests.digest },
     measure: repository.settings.measure,
+    decisionLog: repository.settings.decisionLog,
     format: { bundle: 1, manifest: 1, policy: 1 },
   };
 }

@@ -3,8 +3,13 @@ import { join } from 'node:path';
 
 import { utf8 } from '../base/bytes.ts';
 import { BaseError } from '../base/errors.ts';
+import {
+  DEFAULT_DECISION_LOG_RULES,
+  type DecisionLogRules,
+  maskPointer,
+} from '../base/decision-log-rules.ts';
 import { DEFAULT_BUNDLE_DIRECTORY, type MeasureRules, imagePath } from '../base/measure-rules.ts';
-import { bool, list, optional, record, text } from '../base/shape.ts';
+import { bool, list, oneOf, optional, record, text } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
 import { environmentName, releaseName } from '../bundle/statement.ts';
 import { readFileBounded } from '../host/files.ts';
@@ -35,6 +40,7 @@ export type RepositorySettings = {
   /** Entity types that a request may describe (its resource's properties, say). */
   openTypes: string[];
   gates: Gates;
+  decisionLog: DecisionLogRules;
 };
 
 /** What stops a build. */
@@ -60,6 +66,9 @@ const settingsShape = record({
   }),
   policy: optional(record({ openTypes: optional(list(text({ max: 256 }), { max: 256 })) })),
   gates: optional(record({ everyPolicyTested: optional(bool) })),
+  decisionLog: optional(
+    record({ whenFull: optional(oneOf('block', 'drop')), mask: optional(list(maskPointer, { max: 256 })) }),
+  ),
 });
 
 /**
@@ -105,6 +114,7 @@ function readSettings(source: SourceFile): RepositorySettings {
       },
       openTypes: value.policy?.openTypes ?? [],
       gates: { everyPolicyTested: value.gates?.everyPolicyTested ?? false },
+      decisionLog: { ...DEFAULT_DECISION_LOG_RULES, ...value.decisionLog },
     };
   } catch (cause) {
     if (!(cause instanceof BaseError)) throw cause;

@@ -3,14 +3,26 @@ import { describe, expect, it } from 'vitest';
 import { createHealthApp } from '../../src/agent/health-app.ts';
 import { createMetrics } from '../../src/agent/metrics.ts';
 import { startState } from '../../src/agent/state.ts';
+import type { DecisionLogStatus } from '../../src/attestation/status.ts';
 import { STATES, type Verdict } from '../../src/attestation/verdict.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import type { PlainRequest, PlainResponse } from '../../src/host/http-server.ts';
 
 const starting: Verdict = startState('2026-11-23T12:00:00.000Z').verdict;
 
-function ask(state: Verdict['state'], path: string, change: Partial<PlainRequest> = {}): PlainResponse {
-  const app = createHealthApp({ verdict: () => ({ ...starting, state }), metrics: () => 'metrics\n' });
+const WRITTEN: DecisionLogStatus = { whenFull: 'block', notLogged: { blocked: 0, dropped: 0 } };
+
+function ask(
+  state: Verdict['state'],
+  path: string,
+  change: Partial<PlainRequest> = {},
+  log: DecisionLogStatus = WRITTEN,
+): PlainResponse {
+  const app = createHealthApp({
+    verdict: () => ({ ...starting, state }),
+    decisionLog: () => log,
+    metrics: () => 'metrics\n',
+  });
   return app({ method: 'GET', path, headers: {}, body: Buffer.alloc(0), ...change });
 }
 
@@ -26,9 +38,27 @@ describe('createHealthApp', () => {
     expect(ask(state, '/livez').status).toBe(200);
   });
 
+  it('is 503 while every decision is a deny because it cannot be logged, and counts what was not logged', () => {
+    const fault = { code: 'io-failed', message: 'ENOSPC /var/log', since: '2026-11-23T12:00:00.000Z' };
+    const at = (change: Partial<DecisionLogStatus>): [number, unknown] => {
+      const { status, body } = ask('trusted', '/healthz', {}, { ...WRITTEN, ...change });
+      return [status, body];
+    };
+    expect(at({ fault, notLogged: { blocked: 3, dropped: 0 } })).toEqual([
+      503,
+      'trusted\ndecision log: not written, 3 decisions not logged\n',
+    ]);
+    expect(at({ fault, whenFull: 'drop', notLogged: { blocked: 0, dropped: 4 } })).toEqual([
+      200,
+      'trusted\ndecision log: not written, 4 decisions not logged\n',
+    ]);
+    expect(at({ notLogged: { blocked: 3, dropped: 0 } })[0]).toBe(200);
+  });
+
   it('says nothing of why: no reason, no path', () => {
     const app = createHealthApp({
       verdict: () => ({ ...starting, state: 'drifted', reason: { code: 'x', message: 'secret' } }),
+      decisionLog: () => WRITTEN,
       metrics: () => '',
     });
     const answer = app({ method: 'GET', path: '/healthz', headers: {}, body: Buffer.alloc(0) });
@@ -75,6 +105,11 @@ describe('createMetrics', () => {
           digest: sha256('s'),
         },
       },
+      decisionLog: {
+        ...WRITTEN,
+        head: { seq: 42, head: sha256('l') },
+        notLogged: { blocked: 1, dropped: 2 },
+      },
       silenceMs: 250,
       reports: { sent: 5, failed: 4, refused: 3, dropped: 2, spooled: 1 },
     });
@@ -97,6 +132,10 @@ describe('createMetrics', () => {
       'sealborn_decision_seconds_count 3',
       'sealborn_reports_total{result="dropped"} 2',
       'sealborn_reports_spooled 1',
+      'sealborn_decision_log_available 1',
+      'sealborn_decision_log_sequence 42',
+      'sealborn_decisions_not_logged_total{action="blocked"} 1',
+      'sealborn_decisions_not_logged_total{action="dropped"} 2',
       'sealborn_process_start_time_seconds 1795435200',
       'sealborn_release_info{name="payments",version="1.4.0",environment="production",commit="c0\\"f\\\\fee\\n"} 1',
     ]) {
@@ -110,6 +149,7 @@ describe('createMetrics', () => {
   it('shows a measuring half that is not heard as infinitely old', () => {
     const text = createMetrics(new Date(0)).format({
       verdict: starting,
+      decisionLog: WRITTEN,
       silenceMs: undefined,
       reports: undefined,
     });

@@ -148,7 +148,7 @@ describe('sealborn measure and sealborn serve, as processes', () => {
     const machine = await sealMachine();
     const running = await start(machine, 'measure', {}, 'sweepSecond: 3');
     expect(await running.ended).toBe(2);
-    expect(running.stderr()).toMatch(/agent\.yaml:9: sweepSecond is not known here/);
+    expect(running.stderr()).toMatch(/agent\.yaml:10: sweepSecond is not known here/);
   });
 });
 

@@ -13,6 +13,7 @@ import { type Reporter, startReporter } from '../../src/agent/reporter.ts';
 import { startState } from '../../src/agent/state.ts';
 import { type VerifiedReport, verifyReport } from '../../src/attestation/report.ts';
 import type { Verdict } from '../../src/attestation/verdict.ts';
+import { sha256 } from '../../src/base/digest.ts';
 import { type Collector, startCollector } from '../../src/collector/serve.ts';
 import { SILENT_LOG } from '../../src/host/log.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -39,6 +40,7 @@ async function report(
     log: SILENT_LOG,
     now: () => new Date(),
     verdict: () => verdict,
+    decisionLog: () => ({ seq: 12, head: sha256('line 12') }),
     retryMs: { first: 10, most: 40 },
   });
   onTestFinished(() => reporter.close());
@@ -119,6 +121,7 @@ describe('startReporter', () => {
     ]);
     expectChain(accepted);
     expect(accepted[0]).toMatchObject({ nonce: null, host: { labels: { role: 'test' } } });
+    expect(accepted[0]?.decisionLog).toEqual({ seq: 12, head: sha256('line 12') });
     for (const { seq, nonce } of accepted) expect([null, ...nonces(seq - 1)]).toContain(nonce);
     expect(accepted.at(-1)?.nonce).not.toBeNull();
     expect(accepted[0]?.host.facts).toMatchObject({ kernel: expect.any(String), agent: expect.any(String) });

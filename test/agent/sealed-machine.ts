@@ -93,6 +93,7 @@ export async function sealMachine(
       `trust: ${machine.trust}`,
       `runDirectory: ${join(directory, 'run')}`,
       `stateDirectory: ${join(directory, 'state')}`,
+      `logDirectory: ${join(directory, 'log')}`,
       'sweepSeconds: 0.1',
       'workers: 1',
       'health: {listen: "127.0.0.1:0"}',

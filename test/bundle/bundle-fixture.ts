@@ -24,6 +24,7 @@ export const PREDICATE: ReleasePredicate = {
     absent: ['/etc/ld.so.preload'],
     bundle: '/usr/share/sealborn/bundle',
   },
+  decisionLog: { whenFull: 'block', mask: [] },
   format: { bundle: 1, manifest: 1, policy: 1 },
 };
 

@@ -1,0 +1,111 @@
+import type { Words } from '../attestation/statement.ts';
+import type { ReleaseId } from '../base/release-id.ts';
+import { PolicyError } from '../policy/policy-error.ts';
+import type { Answer, AnswerContext, Asked, Decided, Searched } from './decider.ts';
+import { holdsCredential } from './credentials.ts';
+import { type LoggedInput, createMasker } from './mask-question.ts';
+
+/** Policies, and errors, that a line names at most. */
+const MAX_POLICIES = 100;
+/** Characters of what was wrong with a question. */
+const MAX_MESSAGE = 1024;
+
+const NO_QUESTION: LoggedInput = { json: 'null', erased: [] };
+
+/** What makes the fields of a line. */
+export type Recorder = {
+  decision: (decided: Decided, at: Date) => string;
+  /** Of a search, what was asked and how many were found: who they are follows from the release. */
+  search: (searched: Searched, at: Date) => string;
+};
+
+/**
+ * Makes the fields of a decision's line. Names are those of OPA's decision log where it has one
+ * (docs/decision-log.md). A line is made of what AuthZEN names and of the answer, never of headers or of
+ * other fields of a request.
+ * @param mask JSON Pointers below `/input`
+ */
+export function createRecorder(mask: readonly string[], labels: Words): Recorder {
+  const masked = createMasker(mask);
+  const tail = `,"labels":${JSON.stringify(labels)}`;
+  const timestamp = isoOfMillisecond();
+  const release = jsonOfRelease();
+  const head = (type: 'decision' | 'search', id: string, asked: Asked, at: Date): string => {
+    let line = `"type":"${type}","decision_id":"${id}","timestamp":"${timestamp(at)}","requested_by":"${asked.via}"`;
+    if (asked.requestId !== undefined) {
+      const requestId = JSON.stringify(asked.requestId);
+      if (!holdsCredential(requestId)) line += `,"req_id":${requestId}`;
+    }
+    return line;
+  };
+  const foot = (
+    erased: readonly string[],
+    { state, errors, release: named }: Pick<AnswerContext, 'state' | 'errors' | 'release'>,
+  ): string => {
+    let line = '';
+    if (state !== undefined) line += `,"state":"${state}"`;
+    if (errors !== undefined) {
+      // A message quotes what did not fit: where something is masked, it may quote just that.
+      const all = errorsOf(errors);
+      const isQuiet = erased.length > 0 || holdsCredential(all);
+      line += `,"errors":${isQuiet ? JSON.stringify(errors.slice(0, MAX_POLICIES).map(({ id }) => ({ id }))) : all}`;
+    }
+    if (erased.length > 0) line += `,"erased":${JSON.stringify(erased)}`;
+    if (named !== undefined) line += `,"release":${release(named)}`;
+    return line + tail;
+  };
+  return {
+    search: ({ question, answer, asked }, at) => {
+      const { json: input, erased } = masked(question);
+      const { context, page } = answer;
+      return `${head('search', context.decisionId, asked, at)},"input":${input},"result":${page.count}${foot(erased, context)}`;
+    },
+    decision: ({ question, answer, asked, seconds }, at) => {
+      const { decision, context } = answer;
+      const { json: input, erased } = question instanceof PolicyError ? NO_QUESTION : masked(question);
+      let line =
+        `${head('decision', context.decisionId, asked, at)},"input":${input},"result":${decision},` +
+        `"reason":"${context.reason}","policies":${JSON.stringify(context.policies.slice(0, MAX_POLICIES))}`;
+      if (context.policies.length > MAX_POLICIES) line += `,"policies_total":${context.policies.length}`;
+      if (context.ignored !== undefined) line += `,"ignored":${JSON.stringify(context.ignored)}`;
+      return `${line}${foot(erased, context)},"metrics":{"timer_decision_ns":${Math.round(seconds * 1e9)}}`;
+    },
+  };
+}
+
+function errorsOf(errors: NonNullable<Answer['context']['errors']>): string {
+  return JSON.stringify(
+    errors.slice(0, MAX_POLICIES).map(({ id, message }) => ({ id, message: cut(message) })),
+  );
+}
+
+function cut(message: string): string {
+  return message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE).toWellFormed()}…`;
+}
+
+/** Many decisions are made in one millisecond. */
+function isoOfMillisecond(): (at: Date) => string {
+  let time = Number.NaN;
+  let text = '';
+  return (at) => {
+    if (at.getTime() !== time) {
+      time = at.getTime();
+      text = at.toISOString();
+    }
+    return text;
+  };
+}
+
+type Named = Pick<ReleaseId, 'name' | 'version' | 'commit'>;
+
+function jsonOfRelease(): (release: Named) => string {
+  let last: Named = { name: '', version: '', commit: '' };
+  let text = '';
+  return (release) => {
+    if (release.commit !== last.commit || release.version !== last.version || release.name !== last.name) {
+      last = release;
+      text = JSON.stringify(release);
+    }
+    return text;
+  };
+}

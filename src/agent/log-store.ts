@@ -1,0 +1,141 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { makeDirectory, syncDirectory } from '../host/files.ts';
+import { HostError, hostErrorOf } from '../host/host-error.ts';
+import { type LogFile, listLogFiles, logFileName } from '../host/log-files.ts';
+import { type Recovered, recoverLog } from './recover-log.ts';
+import type { DecisionLogSettings } from './settings.ts';
+
+/** The files of the decision log, for the one process that writes them. Every function throws HostError. */
+export type LogStore = {
+  /** What was there when it was opened. */
+  recovered: Recovered;
+  /** Whether the next line belongs into a new file. */
+  isDue: (now: number) => boolean;
+  /** Starts a new file with the line of this number. What is no longer kept then is removed by the next `sync`. */
+  startFile: (seq: number, now: number) => Promise<void>;
+  /** The number of the first line that is kept. */
+  startsAt: () => number;
+  /** Appends bytes; gives how many were taken, which may be fewer. */
+  write: (bytes: Buffer) => Promise<number>;
+  /** Makes what was written safe, and removes the files that are no longer kept. */
+  sync: () => Promise<void>;
+  close: () => Promise<void>;
+};
+
+const DIRECTORY_MODE = 0o750;
+const FILE_MODE = 0o640;
+const NEW = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
+const EXISTING = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW;
+
+type OpenFile = {
+  handle: FileHandle;
+  path: string;
+  bytes: number;
+  since: number;
+  /** Somebody removed or cut it: nothing more belongs there. */
+  isLost: boolean;
+};
+
+/**
+ * Opens the decision log in a directory, which is made where there is none, and mends what a crash left.
+ * @throws HostError
+ */
+export async function openLogStore(directory: string, settings: DecisionLogSettings): Promise<LogStore> {
+  await makeDirectory(directory, DIRECTORY_MODE);
+  const recovered = await recoverLog(directory);
+  let current = await reopen(recovered);
+  let removing: LogFile[] = [];
+  let { startsAt } = recovered;
+
+  const doing = <T>(what: string, run: (file: OpenFile) => Promise<T>): Promise<T> => {
+    if (current === undefined) throw new Error('no file of the decision log is open');
+    const file = current;
+    return run(file).catch((cause: unknown) => {
+      throw hostErrorOf(`${what} "${file.path}"`, cause);
+    });
+  };
+  const sync = (): Promise<void> =>
+    doing('syncing', async (file) => {
+      const { bytes } = file;
+      await file.handle.datasync();
+      const { nlink, size } = await file.handle.stat();
+      if (nlink === 0 || size < bytes) {
+        file.isLost = true;
+        throw new HostError('io-failed', `"${file.path}" was removed or cut while it was written`, {
+          hint: 'Nothing but the agent may change the files of the decision log.',
+        });
+      }
+      for (const { path } of removing) await rm(path, { force: true });
+      removing = [];
+    });
+
+  return {
+    recovered,
+    isDue: (now) =>
+      current === undefined ||
+      current.isLost ||
+      current.bytes >= settings.fileBytes ||
+      now - current.since >= settings.fileSeconds * 1000,
+    startFile: async (seq, now) => {
+      if (current?.isLost === false) await sync();
+      await current?.handle.close();
+      current = undefined;
+      const { kept, gone } = await planRemoval(directory, settings);
+      if (gone.length > 0) startsAt = kept[0]?.firstSeq ?? seq;
+      const path = join(directory, logFileName(seq));
+      try {
+        const handle = await open(path, NEW, FILE_MODE);
+        current = { handle, path, bytes: 0, since: now, isLost: false };
+        await handle.chmod(FILE_MODE); // whatever the umask
+        await syncDirectory(directory);
+      } catch (cause) {
+        throw hostErrorOf(`making "${path}"`, cause);
+      }
+      removing = gone;
+    },
+    startsAt: () => startsAt,
+    write: (bytes) =>
+      doing('writing', async (file) => {
+        const { bytesWritten } = await file.handle.write(bytes);
+        file.bytes += bytesWritten;
+        return bytesWritten;
+      }),
+    sync,
+    close: async () => {
+      await current?.handle.close();
+      current = undefined;
+    },
+  };
+}
+
+/** Goes on in the last file, so that an agent that restarts often does not leave a file each time. */
+async function reopen({ last }: Recovered): Promise<OpenFile | undefined> {
+  if (last === undefined) return undefined;
+  try {
+    const handle = await open(last.file.path, EXISTING);
+    const { size } = await handle.stat();
+    return { handle, path: last.file.path, bytes: size, since: last.since, isLost: false };
+  } catch (cause) {
+    throw hostErrorOf(`opening "${last.file.path}"`, cause);
+  }
+}
+
+/** Which files go so that one more of full size has room. */
+async function planRemoval(
+  directory: string,
+  { fileBytes, keepBytes }: DecisionLogSettings,
+): Promise<{ kept: LogFile[]; gone: LogFile[] }> {
+  const { files, torn } = await listLogFiles(directory);
+  const all = [...files, ...torn].sort((a, b) => a.firstSeq - b.firstSeq);
+  let total = all.reduce((sum, { bytes }) => sum + bytes, fileBytes);
+  const gone: LogFile[] = [];
+  for (const file of all) {
+    if (total <= keepBytes) break;
+    gone.push(file);
+    total -= file.bytes;
+  }
+  return { kept: files.filter((file) => !gone.includes(file)), gone };
+}

@@ -1,0 +1,226 @@
+import { type LogHead, sealLine } from '../attestation/log-line.ts';
+import type { LogStore } from './log-store.ts';
+
+/** Why lines can't be taken now. */
+export type LogFault = { since: Date; reason: unknown };
+
+export type LogWriterOptions = {
+  /** Opens the files; asked again for as long as it fails. */
+  open: () => Promise<LogStore>;
+  now: () => Date;
+  /** The longest that a line waits to be made safe. */
+  syncMs: number;
+  /** The lines that the log writes of itself, as `formatFields` makes them. */
+  own: {
+    start: (store: LogStore) => string[];
+    segment: (store: LogStore) => string;
+    gap: (lost: number, fault: LogFault) => string;
+    stop: () => string;
+  };
+  /** Told when lines can't be taken any more, and when they can again and how many were not. */
+  onFault: (fault: LogFault) => void;
+  onRecovered: (lost: number) => void;
+};
+
+export type LogWriter = {
+  /**
+   * Takes the fields of a line, to be written within milliseconds; false where it can't be taken, and then it
+   * is counted. Never waits, never throws.
+   */
+  append: (fields: string) => boolean;
+  /** The last line that is safe from a crash of the machine. */
+  synced: () => LogHead | undefined;
+  fault: () => LogFault | undefined;
+  /** Writes and syncs what was taken. What can't be written then is lost. */
+  close: () => Promise<void>;
+};
+
+/** Characters that wait to be written at most: what a disk may lag behind. */
+const MAX_WAITING = 16 * 1024 * 1024;
+/** Characters sealed and written at one go: a tenth of a millisecond of hashing. */
+const BATCH = 64 * 1024;
+/** How long lines wait for others to be written with. */
+const GATHER_MS = 5;
+/** After this a log that can't be written is tried again. */
+const RETRY_MS = 250;
+
+const TOO_SLOW = new Error('the disk takes lines more slowly than decisions are made');
+
+/**
+ * Writes the chain of lines. A decision only pushes a string; lines are hashed, written and synced in batches
+ * beside it. Lines that were taken stay in memory until they are written, however often that fails; while it
+ * does, no further line is taken. The first line after such a time says how many were not.
+ * @returns once the files are open, or could not be opened
+ */
+export async function startLogWriter(options: LogWriterOptions): Promise<LogWriter> {
+  const { now, own, syncMs } = options;
+  let store: LogStore | undefined;
+  let waiting: string[] = [];
+  let waitingSize = 0;
+  /** Sealed into the chain, not yet on disk. */
+  let unwritten: Buffer | undefined;
+  let sealed: LogHead | undefined;
+  let synced: LogHead | undefined;
+  let syncing: Promise<void> = Promise.resolve();
+  let isSyncing = false;
+  let lastSync = Number.NEGATIVE_INFINITY;
+  let fault: LogFault | undefined;
+  let lost = 0;
+  let turnTimer: NodeJS.Timeout | undefined;
+  let syncTimer: NodeJS.Timeout | undefined;
+  let turning: Promise<void> = Promise.resolve();
+  let isClosed = false;
+
+  const push = (fields: string): void => {
+    waiting.push(fields);
+    waitingSize += fields.length;
+  };
+  const fail = (reason: unknown): void => {
+    if (fault !== undefined) return;
+    fault = { since: now(), reason };
+    options.onFault(fault);
+  };
+  const seal = (lines: readonly string[]): void => {
+    const text: string[] = [];
+    for (const fields of lines) {
+      const { line, after } = sealLine(sealed, fields);
+      text.push(line, '\n');
+      sealed = after;
+    }
+    unwritten = Buffer.from(text.join(''));
+  };
+  const takeBatch = (): string[] => {
+    let size = 0;
+    let count = 0;
+    while (count < waiting.length && size < BATCH) {
+      size += waiting[count]?.length ?? 0;
+      count += 1;
+    }
+    const taken = waiting.slice(0, count);
+    waiting = waiting.slice(count);
+    waitingSize -= size;
+    return taken;
+  };
+  const writeOut = async (files: LogStore): Promise<void> => {
+    while (unwritten !== undefined) {
+      const taken = await files.write(unwritten);
+      unwritten = taken < unwritten.length ? unwritten.subarray(taken) : undefined;
+    }
+  };
+  const sync = async (files: LogStore): Promise<void> => {
+    const upTo = sealed;
+    lastSync = performance.now();
+    await files.sync();
+    synced = upTo;
+  };
+
+  const openFiles = async (): Promise<LogStore> => {
+    const files = await options.open();
+    const { last } = files.recovered;
+    sealed = last && { seq: last.seq, head: last.head };
+    synced = sealed;
+    try {
+      await startFileIfDue(files);
+    } catch (thrown) {
+      await files.close();
+      throw thrown;
+    }
+    seal(own.start(files));
+    store = files;
+    return files;
+  };
+  const startFileIfDue = async (files: LogStore): Promise<boolean> => {
+    const time = now().getTime();
+    if (!files.isDue(time)) return false;
+    await syncing;
+    await files.startFile((sealed?.seq ?? 0) + 1, time);
+    return true;
+  };
+  const writeAll = async (): Promise<LogStore> => {
+    const files = store ?? (await openFiles());
+    await writeOut(files);
+    const next = async (): Promise<void> => {
+      seal((await startFileIfDue(files)) ? [own.segment(files)] : takeBatch());
+      await writeOut(files);
+    };
+    // What ends a fault must be seen to work, also where no line waits.
+    if (fault !== undefined && files.isDue(now().getTime())) await next();
+    while (waiting.length > 0) await next();
+    return files;
+  };
+  const turn = async (): Promise<void> => {
+    const files = await writeAll();
+    if (fault !== undefined) {
+      // Lines are taken again only after all that were taken are safe.
+      await syncing;
+      await sync(files);
+      const ended = fault;
+      fault = undefined;
+      if (lost > 0) push(own.gap(lost, ended));
+      options.onRecovered(lost);
+      lost = 0;
+    } else if (sealed !== synced && !isSyncing && performance.now() - lastSync >= syncMs) {
+      // Beside the writing: a slow disk must not keep lines from the page cache.
+      isSyncing = true;
+      syncing = sync(files)
+        .catch(fail)
+        .finally(() => (isSyncing = false));
+    }
+  };
+  const schedule = (ms: number): void => {
+    if (isClosed) return;
+    turnTimer ??= setTimeout(() => {
+      turning = turn()
+        .catch(fail)
+        .then(() => {
+          turnTimer = undefined;
+          scheduleNext();
+        });
+    }, ms);
+  };
+  const scheduleNext = (): void => {
+    if (fault !== undefined) schedule(RETRY_MS);
+    else if (waiting.length > 0) schedule(GATHER_MS);
+    else if (sealed !== synced) {
+      const ms = Math.max(GATHER_MS, lastSync + syncMs - performance.now());
+      syncTimer ??= setTimeout(() => {
+        syncTimer = undefined;
+        schedule(0);
+      }, ms);
+    }
+  };
+
+  await turn().catch(fail);
+  scheduleNext();
+  return {
+    append: (fields) => {
+      if (fault === undefined && waitingSize + fields.length > MAX_WAITING) fail(TOO_SLOW);
+      if (fault !== undefined) {
+        lost += 1;
+        return false;
+      }
+      push(fields);
+      if (turnTimer === undefined) schedule(GATHER_MS);
+      return true;
+    },
+    synced: () => synced,
+    fault: () => fault,
+    close: async () => {
+      isClosed = true;
+      clearTimeout(turnTimer);
+      clearTimeout(syncTimer);
+      await turning;
+      try {
+        if (fault !== undefined) await turn();
+        push(own.stop());
+        const files = await writeAll();
+        await syncing;
+        await sync(files);
+        await files.close();
+      } catch (thrown) {
+        fail(thrown);
+        await store?.close();
+      }
+    },
+  };
+}
