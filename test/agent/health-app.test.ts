@@ -79,8 +79,7 @@ describe('createHealthApp', () => {
     const id = (value: string): unknown =>
       ask('trusted', '/livez', { headers: { 'x-request-id': value } }).headers['x-request-id'];
     expect(id('bfe9eb29-ab87-4ca3-be83-a1d5d8305716')).toBe('bfe9eb29-ab87-4ca3-be83-a1d5d8305716');
-    for (const bad of ['', 'a b', 'a\r\nset-cookie: x', 'ü', 'x'.repeat(129)])
-      expect(id(bad)).toBeUndefined();
+    for (const bad of ['', 'a\r\nset-cookie: x', 'ü', 'x'.repeat(257)]) expect(id(bad)).toBeUndefined();
   });
 });
 

@@ -34,7 +34,7 @@ describe('parseSettings', () => {
   it('takes every line of packaging/agent.yaml, and its values are the defaults', async () => {
     const uncommented = (await readFile(shipped, 'utf8')).replaceAll(/^#(?=[a-zA-Z]|  [a-zA-Z])/gm, '');
     const settings = parse(uncommented);
-    const examples = { workers: 2, labels: { role: 'payments' } };
+    const examples = { workers: 2, tpm: parse('tpm: {}').tpm, labels: { role: 'payments' } };
     const { collector, ...others } = settings;
     const { collector: _, ...defaults } = parse('');
     expect(others).toEqual({ ...defaults, ...examples });
