@@ -5,6 +5,10 @@
  * against the engine: decision, determining policies and erroring policies of every request must be the same.
  * Prints failures by name and ends with `N passed, N failed`, requests counted; exit code 1 on any failure.
  */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+import { messageOf } from '../src/base/errors.ts';
 import { type CaseFailure, runConformance } from './conformance/run-conformance.ts';
 
 const directories = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
@@ -15,9 +19,13 @@ if (directories.length === 0) {
 let passed = 0;
 const failures: CaseFailure[] = [];
 for (const directory of directories) {
-  const result = runConformance(directory);
-  passed += result.passed;
-  failures.push(...result.failures);
+  try {
+    const result = runConformance(placeOf(directory));
+    passed += result.passed;
+    failures.push(...result.failures);
+  } catch (thrown) {
+    failures.push({ name: directory, problem: messageOf(thrown) });
+  }
 }
 for (const { name, problem } of failures) process.stdout.write(`failed: ${name}: ${problem}\n`);
 if (passed + failures.length === 0) {
@@ -26,3 +34,9 @@ if (passed + failures.length === 0) {
 }
 process.stdout.write(`${passed} passed, ${failures.length} failed\n`);
 process.exitCode = failures.length === 0 ? 0 : 1;
+
+/** npm runs a script in the project's root; a path is meant from where npm was called. */
+function placeOf(directory: string): string {
+  const called = resolve(process.env['INIT_CWD'] ?? '.', directory);
+  return existsSync(called) ? called : directory;
+}
