@@ -102,13 +102,13 @@ export type CedarAnswer = { allow: boolean; determining: string[]; errors: strin
 let prepared = 0;
 
 /**
- * Cedar's own authorizer over policies of a document, or their texts, parsed once, and entities. Under a `name`
- * there is one at a time: a second one replaces the first.
+ * Cedar's own authorizer over policies of a document, or their texts, parsed once, and the entities that a question
+ * is to be decided over. Under a `name` there is one at a time: a second one replaces the first.
  * @throws TypeError where Cedar can't read the policies, or later a question
  */
 export function createCedar(
   policies: readonly (CompiledPolicy | { id: string; text: string })[],
-  entities: readonly BakedEntity[],
+  entitiesFor: (question: CedarQuestion) => readonly BakedEntity[],
   name = `policies ${(prepared += 1)}`,
 ): (question: CedarQuestion) => CedarAnswer {
   const json = policies.map((policy) => {
@@ -117,14 +117,21 @@ export function createCedar(
   });
   const parsed = preparsePolicySet(name, { staticPolicies: Object.fromEntries(json) });
   if (parsed.type === 'failure') throw new TypeError(parsed.errors.map(({ message }) => message).join('; '));
-  const baked = entities.map((entity) => exact(entity) as EntityJson);
-  return ({ context, described = [], ...uids }) => {
+  // Of lists that are handed over again and again only the first is made ready.
+  const ready = new WeakMap<readonly BakedEntity[], EntityJson[]>();
+  const readyFor = (list: readonly BakedEntity[]): EntityJson[] => {
+    const known = ready.get(list) ?? list.map((entity) => exact(entity) as EntityJson);
+    ready.set(list, known);
+    return known;
+  };
+  return (question) => {
+    const { context, described = [], ...uids } = question;
+    const baked = readyFor(entitiesFor(question));
     const answer = statefulIsAuthorized({
       ...uids,
       context: exact(context) as EntityJson['attrs'],
       preparsedPolicySetId: name,
-      entities:
-        described.length === 0 ? baked : [...baked, ...described.map((one) => exact(one) as EntityJson)],
+      entities: described.length === 0 ? baked : [...baked, ...readyFor(described)],
     });
     if (answer.type === 'failure')
       throw new TypeError(answer.errors.map(({ message }) => message).join('; '));

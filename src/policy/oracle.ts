@@ -1,7 +1,8 @@
 import { type CedarAnswer, type CedarQuestion, createCedar } from './cedar-wasm.ts';
-import type { PolicyDocument } from './document.ts';
+import { type PolicyDocument, formatUid } from './document.ts';
 import { loadEntities } from './entity-store.ts';
 import type { Decision, Engine } from './engine.ts';
+import { reachableEntities } from './reachable.ts';
 import { type Question, readQuestionChecked } from './read-question.ts';
 import { jsonOfRecord } from './read-value.ts';
 import { readSchema } from './schema.ts';
@@ -20,7 +21,15 @@ export function findDisagreements(
   engine: Engine,
   questions: Iterable<Question>,
 ): Disagreement[] {
-  const cedar = createCedar(document.policies, document.entities);
+  const actions = readSchema(document.schema).actions.map(({ uid, parents }) => ({
+    uid,
+    parents,
+    attrs: {},
+  }));
+  const written = new Set(document.entities.map(({ uid }) => formatUid(uid)));
+  // Cedar is given no schema, so the actions that only the schema names are added to the entities.
+  const entities = [...document.entities, ...actions.filter(({ uid }) => !written.has(formatUid(uid)))];
+  const cedar = createCedar(document.policies, reachableEntities(entities, document.policies));
   const read = cedarReader(document);
   const forbids = new Set(document.policies.filter(({ effect }) => effect === 'forbid').map(({ id }) => id));
   const found: Disagreement[] = [];

@@ -4,7 +4,6 @@ import { formatUid } from '../policy/document.ts';
 import { createEngine } from '../policy/engine.ts';
 import { type Disagreement, findDisagreements } from '../policy/oracle.ts';
 import {
-  type TestCase,
   type TestFailure,
   type TestResult,
   questionOfCase,
@@ -15,17 +14,10 @@ import { ReleaseError } from './release-error.ts';
 import type { Gates, Repository } from './repository.ts';
 
 export type RepositoryTests = TestResult & {
-  /** Cases that were asked of Cedar's own engine too. */
-  compared: number;
   /** SHA-256 over the names and bytes of the test files. */
   digest: Sha256;
 };
 
-/**
- * Cases × entities that Cedar's own engine is asked at most: it takes all entities in with every question, so that
- * a large release would be built for hours. A release of a few hundred entities is compared whole.
- */
-const COMPARED_WORK = 2_000_000;
 /** Failures that an error message shows at most. */
 const MAX_SHOWN = 20;
 
@@ -43,15 +35,8 @@ export function runRepositoryTests(repository: Repository, document: PolicyDocum
   const cases = repository.tests.flatMap(({ bytes, file }) => readTestMatrix(bytes, file));
   const ids = document.policies.map(({ id }) => id);
   const engine = createEngine(document);
-  const compared = sample(cases, Math.floor(COMPARED_WORK / (document.entities.length + 1000)));
-  requireAgreement(findDisagreements(document, engine, compared.map(questionOfCase)));
-  return { ...runMatrix(engine, cases, ids), compared: compared.length, digest: stream.digest() };
-}
-
-/** At most `count` cases (one at least), spread evenly: the same ones in every build. */
-function sample(cases: readonly TestCase[], count: number): TestCase[] {
-  const step = Math.max(1, cases.length / Math.max(1, count));
-  return cases.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
+  requireAgreement(findDisagreements(document, engine, cases.map(questionOfCase)));
+  return { ...runMatrix(engine, cases, ids), digest: stream.digest() };
 }
 
 function requireAgreement(disagreements: readonly Disagreement[]): void {

@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+
+import { type CedarAnswer, type CedarQuestion, createCedar } from '../../src/policy/cedar-wasm.ts';
+import { compilePolicy } from '../../src/policy/compile.ts';
+import type { BakedEntity, EntityUid } from '../../src/policy/document.ts';
+import { type Question, createEngine } from '../../src/policy/engine.ts';
+import { readEntities } from '../../src/policy/entities.ts';
+import { findDisagreements } from '../../src/policy/oracle.ts';
+import { reachableEntities } from '../../src/policy/reachable.ts';
+import { makeRandom, pick } from './cedar-generator.ts';
+
+const SCHEMA = `
+  entity Group in [Group] = { owner?: User };
+  entity User in [Group] = { boss?: User, friends: Set<User>, box?: { of?: User } } tags Group;
+  entity File in [Group] = { owner: User };
+  action all;
+  action read, write in [all] appliesTo { principal: User, resource: File, context: { who?: User } };
+`;
+// What can be reached goes through every kind of place that an entity is named in.
+const POLICIES = [
+  '@id("group") permit (principal in Group::"g3", action in Action::"all", resource);',
+  '@id("boss") permit (principal, action, resource) when { principal has boss.boss && principal.boss.boss == resource.owner };',
+  '@id("friend") permit (principal, action, resource) when { principal.friends.contains(resource.owner) };',
+  '@id("box") permit (principal, action, resource) when { principal has box.of && principal.box.of in Group::"g2" };',
+  '@id("tag") permit (principal, action, resource) when { principal.hasTag("t") && principal.getTag("t") in Group::"g1" };',
+  '@id("literal") forbid (principal, action, resource) when { User::"u0" has boss && User::"u0".boss in Group::"g4" };',
+  '@id("context") permit (principal, action, resource) when { context has who && context.who has boss && context.who.boss in [Group::"g1", Group::"g2"] };',
+  '@id("owner") forbid (principal, action, resource) when { Group::"g1" has owner && Group::"g1".owner == principal };',
+];
+
+const uid = (type: string, id: string): EntityUid => ({ type, id });
+function documentOf(seed: number): ReturnType<typeof compilePolicy> {
+  const random = makeRandom(seed);
+  const user = (): string => `User::u${random(8)}`;
+  const lines = Array.from(
+    { length: 8 },
+    (_, index) =>
+      `  - uid: User::u${index}\n    parents: [${random(2) === 0 ? '' : `Group::g${random(5)}`}]\n    attrs: { friends: [${random(2) === 0 ? '' : user()}]${
+        random(2) === 0 ? '' : `, boss: ${user()}`
+      }${random(3) > 0 ? '' : `, box: { of: ${user()} }`} }\n    tags: ${random(3) > 0 ? '{}' : `{ t: Group::g${random(5)} }`}\n`,
+  );
+  const groups = Array.from(
+    { length: 5 },
+    (_, index) =>
+      `  - uid: Group::g${index}\n    parents: [${index < 4 && random(2) === 0 ? `Group::g${index + 1}` : ''}]\n    attrs: ${random(3) === 0 ? `{ owner: ${user()} }` : '{}'}\n`,
+  );
+  const files = [0, 1].map((index) => `  - uid: File::f${index}\n    attrs: { owner: ${user()} }\n`);
+  return compilePolicy({
+    schema: { file: 'schema.cedarschema', text: SCHEMA },
+    policies: [{ file: 'policies/p.cedar', text: POLICIES.join('\n') }],
+    entities: readEntities(
+      Buffer.from(`entities:\n${[...lines, ...groups, ...files].join('')}`),
+      'entities/e.yaml',
+    ),
+  });
+}
+
+/** Cedar gives both lists in no order. */
+const sorted = ({ allow, determining, errors }: CedarAnswer): CedarAnswer => ({
+  allow,
+  determining: determining.toSorted(),
+  errors: errors.toSorted(),
+});
+
+describe('findDisagreements', () => {
+  it('knows the groups of actions that the schema alone names', () => {
+    const document = documentOf(1);
+    const everyone = { ...document.entities[0]!, uid: uid('User', 'new'), parents: [uid('Group', 'g3')] };
+    const withNew = { ...document, entities: [...document.entities, everyone] };
+    const question: Question = {
+      principal: everyone.uid,
+      action: { name: 'read' },
+      resource: uid('File', 'f0'),
+      context: {},
+    };
+    const engine = createEngine(withNew);
+    expect(engine.decide(question).policies.map(({ id }) => id)).toContain('group');
+    expect(findDisagreements(withNew, engine, [question])).toEqual([]);
+  });
+});
+
+describe('reachableEntities', () => {
+  it('are all that a decision depends on: Cedar says the same of them as of the whole release', () => {
+    const decided = new Set<string>();
+    let fewest = Number.POSITIVE_INFINITY;
+    for (let seed = 0; seed < 40; seed += 1) {
+      const document = documentOf(seed);
+      const actions: BakedEntity[] = ['read', 'write'].map((id) => ({
+        uid: uid('Action', id),
+        attrs: {},
+        parents: [uid('Action', 'all')],
+      }));
+      const entities = [...document.entities, ...actions];
+      const reach = reachableEntities(entities, document.policies);
+      const whole = createCedar(document.policies, () => entities, 'whole');
+      const part = createCedar(document.policies, reach, 'part');
+      const random = makeRandom(seed);
+      for (let round = 0; round < 12; round += 1) {
+        const question: CedarQuestion = {
+          principal: uid('User', `u${random(9)}`),
+          action: uid('Action', pick(random, ['read', 'write'])),
+          resource: uid('File', `f${random(3)}`),
+          context: random(2) === 0 ? {} : { who: { __entity: { type: 'User', id: `u${random(8)}` } } },
+        };
+        const answer = whole(question);
+        expect(sorted(part(question))).toEqual(sorted(answer));
+        for (const id of answer.determining) decided.add(id);
+        fewest = Math.min(fewest, reach(question).length);
+      }
+    }
+    expect(decided.size).toBe(POLICIES.length);
+    expect(fewest).toBeLessThan(10);
+  });
+});
