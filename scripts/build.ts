@@ -1,8 +1,9 @@
 /**
- * Makes `dist/`: `sealborn.js`, the whole program in one file, and `hash-worker.js`, the file that its hashing
- * threads run. koffi and cedar-wasm stay outside: both load a file of their own (a native library, a wasm
+ * Makes `dist/`: `sealborn.js`, the whole program in one file, `hash-worker.js`, the file that its hashing
+ * threads run, and `client.js` with `client.d.ts`, which other programs import as `sealborn/client`. koffi and cedar-wasm stay outside: both load a file of their own (a native library, a wasm
  * module) from beside themselves.
  */
+import { execFileSync } from 'node:child_process';
 import { chmod, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -27,8 +28,25 @@ const result = await build({
   metafile: true,
   logLevel: 'warning',
 });
+const client = await build({
+  entryPoints: { client: path('src/client/client.ts') },
+  outdir: path('dist'),
+  bundle: true,
+  platform: 'node',
+  target: 'node22', // it runs in other people's programs
+  format: 'esm',
+  metafile: true,
+  logLevel: 'warning',
+});
+execFileSync(
+  process.execPath,
+  [path('node_modules/typescript/bin/tsc'), '--project', path('src/client/tsconfig.json')],
+  { stdio: 'inherit' },
+);
+await rm(path('dist/connection.d.ts')); // client.d.ts holds every type that is public
 await chmod(path('dist/sealborn.js'), 0o755);
 await writeFile(path('dist/meta.json'), JSON.stringify(result.metafile));
-for (const [file, { bytes }] of Object.entries(result.metafile.outputs)) {
+const outputs = { ...result.metafile.outputs, ...client.metafile.outputs };
+for (const [file, { bytes }] of Object.entries(outputs)) {
   process.stdout.write(`${file}  ${(bytes / 1000).toFixed(0)} KB\n`);
 }

@@ -23,7 +23,7 @@ const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const FLOORS = [
   ['base'],
   ['bundle', 'manifest', 'policy', 'attestation'],
-  ['host'],
+  ['host', 'client'],
   ['release', 'agent', 'collector'],
   ['cli'],
 ];
