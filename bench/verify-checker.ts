@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 
 import { createTreeChecker } from '../src/host/check-tree.ts';
 import { parseManifest } from '../src/manifest/parse.ts';
+import { rulesWith } from '../test/support/rules.ts';
 
 /** What is said back for each message. */
 export type CheckTiming = {
@@ -22,7 +23,7 @@ const parseSeconds = (performance.now() - started) / 1000;
 const checker = createTreeChecker({
   root,
   manifest,
-  rules: { roots: ['/'], mutable: [], absent: [], bundle: '/usr/share/sealborn/bundle' },
+  rules: rulesWith(),
   bundleDigests: new Map(),
   workers: Number(workers),
   now: () => new Date(),

@@ -18,6 +18,7 @@ import { pathBytes } from '../src/base/byte-path.ts';
 import { measureTree } from '../src/host/measure-tree.ts';
 import { formatManifest } from '../src/manifest/format.ts';
 import type { CheckTiming } from './verify-checker.ts';
+import { rulesWith } from '../test/support/rules.ts';
 
 type Row = { name: string; seconds: number; ratio: number; runs: number };
 type Goal = { name: string; value: number; unit: string; goal: number; met: boolean };
@@ -53,7 +54,7 @@ try {
 
 async function bench(): Promise<void> {
   note(`measuring ${root} ...`);
-  const rules = { roots: ['/'], mutable: [], absent: [], bundle: '/usr/share/sealborn/bundle' };
+  const rules = rulesWith();
   const { entries, files, bytes } = await measureTree({ root, rules, workers });
   const manifestFile = join(directory, 'manifest.mtree');
   writeFileSync(manifestFile, formatManifest(entries));

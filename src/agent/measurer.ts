@@ -7,10 +7,12 @@ import { readBootId } from '../host/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
 import { loadRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log.ts';
+import { createMountWatch } from '../host/mount-watch.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
 import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
 import { latchPath, readLatch, writeLatch } from './latch.ts';
+import { type MountTier, createMountTier } from './mount-tier.ts';
 import { createProgressTeller } from './progress-teller.ts';
 import { reasonOf } from './reason.ts';
 import { type ReleaseWatch, createReleaseWatch } from './release-watch.ts';
@@ -117,22 +119,29 @@ async function measure(context: Context): Promise<void> {
   if (await standsUnderLatch(context)) return;
   const prepared = await prepare(context);
   if (prepared === undefined) return;
-  const { release, checker, watch } = prepared;
+  const { release, checker, watch, mounts } = prepared;
+  const surroundings = { keeper, log, at: () => at(deps) };
+  const looking = new AbortController();
+  let looks: Promise<void> | undefined;
   try {
     await keeper.apply({ type: 'verified', at: at(deps), release });
-    await checkWhole(context, checker, watch);
+    // From the first moment on, so that what the files are read through is known and stays.
+    looks = runTiers([mounts], surroundings, AbortSignal.any([stop, looking.signal]));
+    await checkWhole(context, checker, watch, mounts);
     context.settled();
     await checker.endFull();
     const { sweepSeconds } = settings;
     const sweep = createSweepTier({ checker, watchRelease: watch, everySeconds: sweepSeconds, log, now });
-    if (!stop.aborted) await runTiers([sweep], { keeper, log, at: () => at(deps) }, stop);
+    if (!stop.aborted) await runTiers([sweep], surroundings, stop);
   } finally {
+    looking.abort();
+    await looks;
     if (!stop.aborted) log.error({ code: 'tiers-ended' }, 'nothing is checked any more');
     await checker.close();
   }
 }
 
-type Prepared = { release: ReleaseId; checker: TreeChecker; watch: ReleaseWatch };
+type Prepared = { release: ReleaseId; checker: TreeChecker; watch: ReleaseWatch; mounts: MountTier };
 
 /** Verifies the release and makes ready to measure. Whatever goes wrong is a refusal; then there is nothing. */
 async function prepare({ settings, deps, keeper }: Context): Promise<Prepared | undefined> {
@@ -140,16 +149,19 @@ async function prepare({ settings, deps, keeper }: Context): Promise<Prepared | 
     const pin = await readTrustPin(deps.environment);
     const loaded = await loadRelease({ ...settings, ...(pin === undefined ? {} : { pin }) });
     const { verified, manifest } = loaded;
+    const rules = verified.predicate.measure;
+    const mountWatch = createMountWatch({ root: settings.root, rules, isRunning: true });
+    const mounts = createMountTier(mountWatch, deps.log, deps.now);
     const watch = await createReleaseWatch(settings, loaded);
     const checker = (deps.createChecker ?? createTreeChecker)({
       root: settings.root,
       manifest,
-      rules: verified.predicate.measure,
+      rules,
       bundleDigests: verified.digests,
       now: deps.now,
       ...(settings.workers === undefined ? {} : { workers: settings.workers }),
     });
-    return { release: verified.release, checker, watch };
+    return { release: verified.release, checker, watch, mounts };
   } catch (thrown) {
     await keeper.apply({ type: 'refused', at: at(deps), reason: reasonOf(thrown) });
     return undefined;
@@ -180,11 +192,13 @@ async function checkWhole(
   { deps, keeper, stop }: Context,
   checker: TreeChecker,
   watch: ReleaseWatch,
+  mounts: MountTier,
 ): Promise<void> {
   try {
     const tell = createProgressTeller(deps.log, deps.notify);
     const { files, bytes, seconds, findings, findingsTotal } = await checker.full(tell, stop);
-    const others = await watch(at(deps));
+    // The mounts once more, so that no check ends well over what was mounted in its last second.
+    const others = [...(await watch(at(deps))), ...mounts.look(at(deps))];
     if (stop.aborted) return;
     await keeper.apply({
       type: 'checked',

@@ -1,4 +1,13 @@
-import { type Reader, list, mapped, record, text } from './shape.ts';
+import { imagePath, isAtOrBelow } from './image-path.ts';
+import {
+  EXTENSION_PATHS,
+  type Extension,
+  type MountRule,
+  contradictionIn,
+  extension,
+  mountRule,
+} from './mount-rules.ts';
+import { type FieldPath, type Reader, list, record } from './shape.ts';
 
 /**
  * What of an image is measured, as the signed release says it. All paths are absolute, as seen inside the
@@ -19,32 +28,76 @@ export type MeasureRules = {
    * the very bundle that was verified may stand.
    */
   bundle: string;
+  /**
+   * What may, or must, be mounted. Over or under what is measured nothing else may be; a mutable directory is
+   * free for mounts, and a rule says what one there must be like.
+   */
+  mounts: MountRule[];
+  /** System extensions that may be merged; by default none. */
+  extensions: Extension[];
 };
 
 /** Where a bundle lies in an image unless a release says otherwise (contracts: "On disk in an image"). */
 export const DEFAULT_BUNDLE_DIRECTORY = '/usr/share/sealborn/bundle';
 
-/** An absolute, normalised path of at most 4,095 bytes (PATH_MAX) without control characters. */
-export const imagePath: Reader<string> = mapped(
-  text({ max: 4095, pattern: /^\/[^\u0000-\u001f\u007f]*$/, is: 'an absolute path' }),
-  (path) => {
-    if (
-      path !== '/' &&
-      path
-        .slice(1)
-        .split('/')
-        .some((part) => part === '' || part === '.' || part === '..')
-    ) {
-      throw new Error('must be a normalised path: no "//", ".", ".." or trailing "/"');
-    }
-    return path;
-  },
+/** Reads the rules out of a release's predicate. */
+export const measureRules: Reader<MeasureRules> = meaningful(
+  record({
+    roots: list(imagePath, { min: 1, max: 64 }),
+    mutable: list(imagePath, { max: 1024 }),
+    absent: list(imagePath, { max: 1024 }),
+    bundle: imagePath,
+    mounts: list(mountRule, { max: 256 }),
+    extensions: list(extension, { max: 2 }),
+  }),
 );
 
-/** Reads the rules out of a release's predicate. */
-export const measureRules: Reader<MeasureRules> = record({
-  roots: list(imagePath, { min: 1, max: 64 }),
-  mutable: list(imagePath, { max: 1024 }),
-  absent: list(imagePath, { max: 1024 }),
-  bundle: imagePath,
-});
+/** The same rules, with every rule refused that can't mean anything: nothing in a release is without effect. */
+export function meaningful(reader: Reader<MeasureRules>): Reader<MeasureRules> {
+  return (value, path, problems) => {
+    const before = problems.length;
+    const rules = reader(value, path, problems);
+    if (problems.length > before) return rules;
+    for (const problem of meaningless(rules)) {
+      problems.push({ path: [...path, ...problem.path], message: problem.message });
+    }
+    return rules;
+  };
+}
+
+function* meaningless(rules: MeasureRules): Generator<{ path: FieldPath; message: string }> {
+  const seen = new Set<string>();
+  for (const [index, rule] of rules.mounts.entries()) {
+    const path = ['mounts', index];
+    if (seen.has(rule.path)) yield { path, message: `is a second rule for "${rule.path}"` };
+    seen.add(rule.path);
+    const contradiction = contradictionIn(rule);
+    if (contradiction !== undefined) yield { path, message: `${contradiction}: nothing can be mounted so` };
+    const message = withoutEffect(rule, rules);
+    if (message !== undefined) yield { path, message: `has no effect: ${message}` };
+  }
+  for (const [index, name] of rules.extensions.entries()) {
+    const path = ['extensions', index];
+    if (rules.extensions.indexOf(name) !== index) yield { path, message: 'stands there twice' };
+    const over: readonly string[] = EXTENSION_PATHS[name];
+    if (!over.some((place) => rules.roots.some((root) => touch(place, root)))) {
+      yield { path, message: `has no effect: none of ${over.join(', ')} is measured` };
+    }
+  }
+}
+
+function withoutEffect(rule: MountRule, { roots, mutable }: MeasureRules): string | undefined {
+  const { path, types, require, forbid, optional } = rule;
+  if (path === '/' && optional) return 'something is always mounted on "/"';
+  const isFree = mutable.some((area) => isAtOrBelow(path, area));
+  if (isFree && optional && types.length + require.length + forbid.length === 0) {
+    return `"${path}" is mutable, where anything may be mounted`;
+  }
+  if (isFree || roots.some((root) => touch(path, root))) return undefined;
+  return `"${path}" is not over or under a measured root, nor in a mutable directory`;
+}
+
+/** Whether one path is at, above or below the other. */
+function touch(a: string, b: string): boolean {
+  return isAtOrBelow(a, b) || isAtOrBelow(b, a);
+}

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 
+import type { MountRule } from '../base/mount-rules.ts';
 import type { Inspection } from '../release/inspect-bundle.ts';
 import { EXIT } from './exit-codes.ts';
 import { type Terminal, formatBytes, formatCount, labelled } from './terminal.ts';
@@ -54,6 +55,8 @@ function describe(inspection: Inspection, { outStyle }: Terminal): string {
     ],
     ['measured', measure.roots.join(' ')],
     ['mutable', measure.mutable.length === 0 ? '(nothing)' : measure.mutable.join(' ')],
+    ['mounts', measure.mounts.length === 0 ? '(none)' : measure.mounts.map(describeRule).join('; ')],
+    ['extensions', measure.extensions.length === 0 ? '(none)' : measure.extensions.join(' ')],
     ['absent', measure.absent.length === 0 ? '(nothing)' : measure.absent.join(' ')],
     ['bundle at', measure.bundle],
     ['log full', decisionLog.whenFull],
@@ -71,4 +74,9 @@ function describe(inspection: Inspection, { outStyle }: Terminal): string {
     labelled([...rows, ...claims, ...files], outStyle) +
     `${outStyle.warn('not verified')}: run "sealborn verify" with a trust set\n`
   );
+}
+
+function describeRule({ path, types, require, forbid, optional }: MountRule): string {
+  const words = [path, types.join('|'), ...require, ...forbid.map((option) => `not ${option}`)];
+  return [...words, optional ? '(optional)' : ''].filter((word) => word !== '').join(' ');
 }

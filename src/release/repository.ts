@@ -8,12 +8,13 @@ import {
   type DecisionLogRules,
   maskPointer,
 } from '../base/decision-log-rules.ts';
-import { DEFAULT_BUNDLE_DIRECTORY, type MeasureRules, imagePath } from '../base/measure-rules.ts';
+import type { MeasureRules } from '../base/measure-rules.ts';
 import { bool, list, oneOf, optional, record, text } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
 import { environmentName, releaseName } from '../bundle/statement.ts';
 import { readFileBounded } from '../host/files.ts';
 import { HostError, hostErrorOf } from '../host/host-error.ts';
+import { measureSettings } from './measure-settings.ts';
 import { ReleaseError } from './release-error.ts';
 
 /** One file of a policy repository: its name from the repository's root, and its bytes. */
@@ -58,12 +59,7 @@ const settingsShape = record({
   name: releaseName,
   environments: list(environmentName, { min: 1, max: 64 }),
   source: optional(text({ max: 2048 })),
-  measure: record({
-    roots: list(imagePath, { min: 1, max: 64 }),
-    mutable: optional(list(imagePath, { max: 1024 })),
-    absent: optional(list(imagePath, { max: 1024 })),
-    bundle: optional(imagePath),
-  }),
+  measure: measureSettings,
   policy: optional(record({ openTypes: optional(list(text({ max: 256 }), { max: 256 })) })),
   gates: optional(record({ everyPolicyTested: optional(bool) })),
   decisionLog: optional(
@@ -106,12 +102,7 @@ function readSettings(source: SourceFile): RepositorySettings {
       name: value.name,
       environments: value.environments,
       source: value.source,
-      measure: {
-        roots: value.measure.roots,
-        mutable: value.measure.mutable ?? [],
-        absent: value.measure.absent ?? [],
-        bundle: value.measure.bundle ?? DEFAULT_BUNDLE_DIRECTORY,
-      },
+      measure: value.measure,
       openTypes: value.policy?.openTypes ?? [],
       gates: { everyPolicyTested: value.gates?.everyPolicyTested ?? false },
       decisionLog: { ...DEFAULT_DECISION_LOG_RULES, ...value.decisionLog },

@@ -1,7 +1,9 @@
-import type { CheckResult } from '../host/check-tree.ts';
-import { createTreeChecker } from '../host/check-tree.ts';
+import type { Finding } from '../base/finding.ts';
+import { type CheckResult, createTreeChecker } from '../host/check-tree.ts';
+import { MAX_FINDINGS } from '../host/finding-list.ts';
 import { type LoadedRelease, type ReleasePlace, loadRelease } from '../host/load-release.ts';
 import type { Progress } from '../host/measure-tree.ts';
+import { createMountWatch } from '../host/mount-watch.ts';
 
 export type VerifyOptions = {
   place: ReleasePlace;
@@ -16,24 +18,37 @@ export type VerifyOptions = {
 export type Verified = { loaded: LoadedRelease; check: CheckResult | undefined };
 
 /**
- * Verifies a bundle against a trust set and, with a root, every file of the image against its manifest. Drift
- * is a result, not an error.
+ * Verifies a bundle against a trust set and, with a root, every file of the image against its manifest and what
+ * is mounted in it against its rules. Drift is a result, not an error.
  * @throws BundleError, ManifestError, PolicyError, HostError where the bundle is refused or can't be read
  */
 export async function verifyRelease(options: VerifyOptions): Promise<Verified> {
   const loaded = await loadRelease(options.place);
   if (options.root === undefined) return { loaded, check: undefined };
+  const { root } = options;
+  const rules = loaded.verified.predicate.measure;
+  const look = createMountWatch({ root, rules, isRunning: root === '/' });
   const checker = createTreeChecker({
-    root: options.root,
+    root,
     manifest: loaded.manifest,
-    rules: loaded.verified.predicate.measure,
+    rules,
     bundleDigests: loaded.verified.digests,
     now: options.now,
     ...(options.workers === undefined ? {} : { workers: options.workers }),
   });
   try {
-    return { loaded, check: await checker.full(options.onProgress) };
+    const before = look(options.now().toISOString())?.findings ?? [];
+    const check = await checker.full(options.onProgress);
+    const after = look(options.now().toISOString())?.findings ?? [];
+    return { loaded, check: withFindings(check, [...before, ...after]) };
   } finally {
     await checker.close();
   }
+}
+
+/** The mounts' findings come first: they say what the files were read through. */
+function withFindings(check: CheckResult, looked: readonly Finding[]): CheckResult {
+  const mounts = [...new Map(looked.map((found) => [`${found.kind} ${found.path}`, found])).values()];
+  const findings = [...mounts, ...check.findings].slice(0, MAX_FINDINGS);
+  return { ...check, findings, findingsTotal: mounts.length + check.findingsTotal };
 }

@@ -51,6 +51,8 @@ export type Sealing = {
   manifest?: (right: Buffer) => Buffer;
   /** Puts bundle and trust.yaml beside the image instead of into it. */
   beside?: boolean;
+  /** By default a sweep follows the other. */
+  sweepSeconds?: number;
 };
 
 /** A small image on disk, sealed by the pieces that the pipeline uses, and the settings of an agent for it. */
@@ -94,7 +96,7 @@ export async function sealMachine(
       `runDirectory: ${join(directory, 'run')}`,
       `stateDirectory: ${join(directory, 'state')}`,
       `logDirectory: ${join(directory, 'log')}`,
-      'sweepSeconds: 0.1',
+      `sweepSeconds: ${sealing.sweepSeconds ?? 0.1}`,
       'workers: 1',
       'health: {listen: "127.0.0.1:0"}',
       more,

@@ -4,6 +4,7 @@ import type { BundleFiles } from '../../src/bundle/bundle-files.ts';
 import { produceBundle, signRelease } from '../../src/bundle/produce.ts';
 import type { ReleasePredicate } from '../../src/bundle/statement.ts';
 import { type TrustSet, parseTrust } from '../../src/bundle/trust.ts';
+import { rulesWith } from '../support/rules.ts';
 
 export function newKey(): PrivateKey {
   return loadPrivateKey(generateKeyPair().privatePem, 'test key');
@@ -18,12 +19,7 @@ export const PREDICATE: ReleasePredicate = {
   builtAt: '2026-11-23T12:00:00Z',
   builder: 'sealborn 0.1.0',
   tests: { passed: 3, total: 3, digest: sha256('tests') },
-  measure: {
-    roots: ['/'],
-    mutable: ['/tmp'],
-    absent: ['/etc/ld.so.preload'],
-    bundle: '/usr/share/sealborn/bundle',
-  },
+  measure: rulesWith({ mutable: ['/tmp'], absent: ['/etc/ld.so.preload'] }),
   decisionLog: { whenFull: 'block', mask: [] },
   format: { bundle: 1, manifest: 1, policy: 1 },
 };

@@ -3,12 +3,13 @@ import { readFileSync } from 'node:fs';
 
 import { createTreeChecker } from '../../src/host/check-tree.ts';
 import { parseManifest } from '../../src/manifest/parse.ts';
+import { rulesWith } from '../support/rules.ts';
 
 const [root = '', manifestFile = ''] = process.argv.slice(2);
 const checker = createTreeChecker({
   root,
   manifest: parseManifest(readFileSync(manifestFile)),
-  rules: { roots: ['/'], mutable: ['/var'], absent: [], bundle: '/usr/share/sealborn/bundle' },
+  rules: rulesWith({ mutable: ['/var'] }),
   bundleDigests: new Map(),
   workers: 1,
   now: () => new Date(),

@@ -1,24 +1,12 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, onTestFinished, test } from 'vitest';
 
-import { IS_ROOT, sealedImage } from './sealed-image.ts';
+import { CAN_MOUNT, sealedImage } from './sealed-image.ts';
 
-/** Root in a container may not mount. */
-function canMount(): boolean {
-  if (!IS_ROOT) return false;
-  const directory = mkdtempSync(join(tmpdir(), 'sealborn-mount-'));
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', directory]);
-  if (status === 0) execFileSync('umount', [directory]);
-  rmdirSync(directory);
-  if (status !== 0) process.stderr.write('skipped: this machine does not let root mount\n');
-  return status === 0;
-}
-
-const asRoot = test.skipIf(!canMount());
+const asRoot = test.skipIf(!CAN_MOUNT);
 
 function mountTmpfs(directory: string): void {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=1777,size=1m', 'tmpfs', directory]);

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -14,13 +14,9 @@ import { measureTree } from '../../src/host/measure-tree.ts';
 import { formatManifest } from '../../src/manifest/format.ts';
 import type { Manifest } from '../../src/manifest/manifest.ts';
 import { parseManifest } from '../../src/manifest/parse.ts';
+import { rulesWith } from '../support/rules.ts';
 
-export const RULES: MeasureRules = {
-  roots: ['/'],
-  mutable: ['/var'],
-  absent: ['/etc/ld.so.preload'],
-  bundle: '/usr/share/sealborn/bundle',
-};
+export const RULES: MeasureRules = rulesWith({ mutable: ['/var'], absent: ['/etc/ld.so.preload'] });
 
 /** A small image of the shape of a real one. */
 const FILES = [
@@ -117,3 +113,16 @@ export async function sealedImage(): Promise<Sealed> {
 }
 
 export const IS_ROOT: boolean = process.getuid?.() === 0;
+
+function canMount(): boolean {
+  if (!IS_ROOT) return false;
+  const directory = mkdtempSync(join(tmpdir(), 'sealborn-mount-'));
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', directory]);
+  if (status === 0) execFileSync('umount', [directory]);
+  rmdirSync(directory);
+  if (status !== 0) process.stderr.write('skipped: this machine does not let root mount\n');
+  return status === 0;
+}
+
+/** Root in a container may not mount. */
+export const CAN_MOUNT: boolean = canMount();

@@ -1,0 +1,46 @@
+import { imagePath } from '../base/image-path.ts';
+import { DEFAULT_BUNDLE_DIRECTORY, type MeasureRules, meaningful } from '../base/measure-rules.ts';
+import { type MountRule, extension, fileSystemType, mountOption } from '../base/mount-rules.ts';
+import { type Reader, bool, list, mapped, optional, record } from '../base/shape.ts';
+
+const writtenMount: Reader<MountRule> = mapped(
+  record({
+    path: imagePath,
+    types: optional(list(fileSystemType, { max: 32 })),
+    require: optional(list(mountOption)),
+    forbid: optional(list(mountOption)),
+    optional: optional(bool),
+  }),
+  ({ path, types = [], require = [], forbid = [], optional = false }) => ({
+    path,
+    types,
+    require,
+    forbid,
+    optional,
+  }),
+);
+
+/**
+ * Reads the section `measure` of sealborn.yaml into the rules that a release states: what a person may leave
+ * out is filled in.
+ */
+export const measureSettings: Reader<MeasureRules> = meaningful(
+  mapped(
+    record({
+      roots: list(imagePath, { min: 1, max: 64 }),
+      mutable: optional(list(imagePath, { max: 1024 })),
+      absent: optional(list(imagePath, { max: 1024 })),
+      bundle: optional(imagePath),
+      mounts: optional(list(writtenMount, { max: 256 })),
+      extensions: optional(list(extension)),
+    }),
+    (written) => ({
+      roots: written.roots,
+      mutable: written.mutable ?? [],
+      absent: written.absent ?? [],
+      bundle: written.bundle ?? DEFAULT_BUNDLE_DIRECTORY,
+      mounts: written.mounts ?? [],
+      extensions: written.extensions ?? [],
+    }),
+  ),
+);

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+
+import { messageOf } from '../../src/base/errors.ts';
+import { type MeasureRules, measureRules } from '../../src/base/measure-rules.ts';
+import { readShape, record } from '../../src/base/shape.ts';
+import { readYaml } from '../../src/base/yaml.ts';
+import { measureSettings } from '../../src/release/measure-settings.ts';
+import { rulesWith } from '../support/rules.ts';
+
+const shape = record({ measure: measureSettings });
+
+/** Reads lines under `measure:`, which stands in line 1. */
+function read(...lines: string[]): MeasureRules {
+  const text = ['measure:', ...lines.map((line) => `  ${line}`)].join('\n');
+  return readYaml(Buffer.from(text), 'sealborn.yaml', shape).value.measure;
+}
+
+function refusal(...lines: string[]): string {
+  try {
+    read(...lines);
+  } catch (thrown) {
+    return messageOf(thrown);
+  }
+  return 'it was accepted';
+}
+
+describe('measureSettings', () => {
+  it('fills in what may be left out', () => {
+    expect(read('roots: [/]')).toEqual(rulesWith());
+    expect(read('roots: [/]', 'mounts: [{path: /usr}]').mounts).toEqual([
+      { path: '/usr', types: [], require: [], forbid: [], optional: false },
+    ]);
+  });
+
+  it('gives rules that a signed release states and reads back', () => {
+    const rules = read(
+      'roots: [/]',
+      'mutable: [/tmp]',
+      'extensions: [sysext]',
+      'mounts:',
+      '- {path: /usr, types: [erofs, ext4], require: [ro, nodev]}',
+      '- {path: /boot/efi, types: [autofs, vfat], forbid: [rw], optional: true}',
+      '- {path: /tmp, require: [nosuid, nodev]}',
+    );
+    expect(readShape(measureRules, JSON.parse(JSON.stringify(rules)), 'rules')).toEqual(rules);
+  });
+
+  it.each([
+    ['a second rule for a path', '[{path: /usr}, {path: /usr}]', 'is a second rule for "/usr"'],
+    ['a contradiction', '[{path: /usr, require: [ro], forbid: [ro]}]', 'requires and forbids "ro"'],
+    ['ro and rw', '[{path: /usr, require: [ro, rw]}]', 'requires "ro" and "rw"'],
+    ['neither ro nor rw', '[{path: /usr, forbid: [ro, rw]}]', 'forbids "ro" and "rw"'],
+    ['a place that nothing measures', '[{path: /srv}]', 'has no effect: "/srv" is not over or under'],
+    ['a free place', '[{path: /tmp, optional: true}]', 'has no effect: "/tmp" is mutable'],
+    ['an optional root', '[{path: /, optional: true}]', 'has no effect: something is always mounted'],
+    ['a word of fstab', '[{path: /usr, require: [exec]}]', 'forbid "noexec"'],
+    ['a misspelt option', '[{path: /usr, require: [nosudi]}]', 'must be one of ro, rw, nosuid'],
+    ['a misspelt field', '[{path: /usr, option: [ro]}]', 'is not known here'],
+  ])('refuses %s, with file and line', (_, mounts, message) => {
+    const words = refusal('roots: [/usr, /etc]', 'mutable: [/tmp]', `mounts: ${mounts}`);
+    expect(words).toMatch(/^sealborn\.yaml:4: measure\.mounts/);
+    expect(words).toContain(message);
+  });
+
+  it('refuses system extensions of which no place is measured', () => {
+    expect(refusal('roots: [/srv]', 'extensions: [confext]')).toBe(
+      'sealborn.yaml:3: measure.extensions[0] has no effect: none of /etc is measured',
+    );
+  });
+});
