@@ -22,7 +22,7 @@ const run = promisify(execFile);
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const FLOORS = [
   ['base'],
-  ['bundle', 'manifest', 'policy', 'attestation'],
+  ['bundle', 'manifest', 'policy', 'access', 'attestation'],
   ['host', 'client'],
   ['release', 'agent', 'collector'],
   ['cli'],

@@ -7,23 +7,33 @@ import { serveHttp } from '../host/http-server.ts';
 import { serveLines } from '../host/line-server.ts';
 import type { Log } from '../host/log.ts';
 import { shareWithGroup } from '../host/share-with-group.ts';
+import type { TcpAddress } from '../host/tcp-address.ts';
+import { AUTHZ_PREFIX, createAuthzApp } from './authz-app.ts';
 import { MAX_BODY_BYTES, createDecideApp } from './decide-app.ts';
 import { MAX_LINE_BYTES, createLineAnswerer, errorLine } from './decide-lines.ts';
 import type { Decider } from './decider.ts';
 import { HEADERS_TIMEOUT_MS, tellOfError } from './listening.ts';
 import type { Metrics } from './metrics.ts';
+import type { OpenGate } from './open-gate.ts';
+import { errorAnswer } from './router.ts';
 
-/** The sockets on which the machine's programs ask. */
+/** The sockets on which the machine's programs and proxies ask. */
 export type DecisionSockets = {
-  /** HTTP: decisions and status. */
+  /** HTTP: decisions, proxies' questions and status. */
   decideSocket: string;
   /** Lines of JSON: decisions. */
   linesSocket: string;
+  /** TCP: proxies' questions alone, where it is wanted. */
+  authzPort: number | undefined;
   close: () => Promise<void>;
 };
 
 export type DecisionSocketsOptions = {
   runDirectory: string;
+  /** Where proxies that can't reach Unix sockets ask. */
+  authzListen: TcpAddress | undefined;
+  open: OpenGate | undefined;
+  now: () => Date;
   decider: Decider;
   verdict: () => Verdict;
   decisionLog: () => DecisionLogStatus;
@@ -43,8 +53,8 @@ const MODE = 0o660;
 const CLIENTS_GROUP = 'sealborn-clients';
 
 /**
- * Opens decide.sock and decide.ndjson.sock.
- * @throws HostError where one can't be had; then neither is left open
+ * Opens decide.sock and decide.ndjson.sock, and the proxies' TCP listener where one is wanted.
+ * @throws HostError where one can't be had; then none is left open
  */
 export async function openDecisionSockets(options: DecisionSocketsOptions): Promise<DecisionSockets> {
   const { runDirectory, decider, metrics, log } = options;
@@ -52,13 +62,17 @@ export async function openDecisionSockets(options: DecisionSocketsOptions): Prom
   const decideSocket = join(runDirectory, 'decide.sock');
   const linesSocket = join(runDirectory, 'decide.ndjson.sock');
   await using opening = new AsyncDisposableStack();
-  const http = await serveHttp({
-    listen: { path: decideSocket, mode: MODE },
-    handle: createDecideApp(options),
+  const [decideApp, authzApp] = [createDecideApp(options), createAuthzApp(options)];
+  const bounds = {
     maxBodyBytes: MAX_BODY_BYTES,
     maxConnections: MAX_CLIENTS,
     headersTimeoutMs: HEADERS_TIMEOUT_MS,
     onError,
+  };
+  const http = await serveHttp({
+    listen: { path: decideSocket, mode: MODE },
+    handle: (request) => (request.target.startsWith(AUTHZ_PREFIX) ? authzApp : decideApp)(request),
+    ...bounds,
   });
   opening.defer(() => http.close());
   const lines = await serveLines({
@@ -73,9 +87,20 @@ export async function openDecisionSockets(options: DecisionSocketsOptions): Prom
     onError,
   });
   opening.defer(() => lines.close());
+  const authz =
+    options.authzListen &&
+    (await serveHttp({
+      listen: options.authzListen,
+      handle: (request) =>
+        request.target.startsWith(AUTHZ_PREFIX)
+          ? authzApp(request)
+          : errorAnswer(404, `only proxies ask here, at ${AUTHZ_PREFIX}<name>`),
+      ...bounds,
+    }));
+  if (authz !== undefined) opening.defer(() => authz.close());
   for (const socket of [decideSocket, linesSocket]) await shareWithClients(socket, log);
   const open = opening.move();
-  return { decideSocket, linesSocket, close: () => open.disposeAsync() };
+  return { decideSocket, linesSocket, authzPort: authz?.port, close: () => open.disposeAsync() };
 }
 
 /** Opens a socket to the group of the clients, where the machine has it and this process may. */

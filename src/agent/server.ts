@@ -16,6 +16,7 @@ import { createHealthApp } from './health-app.ts';
 import { readLatch } from './latch.ts';
 import { HEADERS_TIMEOUT_MS, tellOfError } from './listening.ts';
 import { createMetrics } from './metrics.ts';
+import { type OpenGate, openGate } from './open-gate.ts';
 import { reasonOf } from './reason.ts';
 import { type Reporter, startReporter } from './reporter.ts';
 import type { AgentSettings } from './settings.ts';
@@ -39,6 +40,8 @@ export type AgentServer = {
   verdict: () => Verdict;
   decideSocket: string;
   linesSocket: string;
+  /** The TCP port for proxies, where one is set. */
+  authzPort: number | undefined;
   /** The TCP port of health. */
   healthPort: number;
   close: () => Promise<void>;
@@ -57,7 +60,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
   const { log, now, notify } = deps;
   await makeDirectory(settings.runDirectory, 0o755);
   const metrics = createMetrics(now());
-  const { own, engine, logRules } = await loadOwnRelease(settings, deps);
+  const { own, engine, logRules, open } = await loadOwnRelease(settings, deps);
   await using starting = new AsyncDisposableStack();
   const release = own.ok && logRules !== undefined ? { id: own.release, rules: logRules } : undefined;
   const decisionLog = await startDecisionLog({ settings, release, log, now });
@@ -96,6 +99,9 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
   });
   const sockets = await openDecisionSockets({
     runDirectory: settings.runDirectory,
+    authzListen: settings.authz?.listen,
+    open,
+    now,
     decider,
     verdict,
     decisionLog: decisionLog.status,
@@ -133,6 +139,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
       code: 'serving',
       decideSocket: sockets.decideSocket,
       linesSocket: sockets.linesSocket,
+      authzPort: sockets.authzPort,
       healthPort: health.port,
       collector: settings.collector?.url.origin,
     },
@@ -143,27 +150,39 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
     verdict,
     decideSocket: sockets.decideSocket,
     linesSocket: sockets.linesSocket,
+    authzPort: sockets.authzPort,
     healthPort: health.port ?? settings.health.listen.port,
     close: () => running.disposeAsync(),
   };
 }
 
+type LoadedHalf = {
+  own: OwnRelease;
+  engine: Engine | undefined;
+  logRules: DecisionLogRules | undefined;
+  open: OpenGate | undefined;
+};
+
 async function loadOwnRelease(
   settings: AgentSettings,
   { environment, log }: ServerDependencies,
-): Promise<{ own: OwnRelease; engine: Engine | undefined; logRules: DecisionLogRules | undefined }> {
+): Promise<LoadedHalf> {
   try {
     const pin = await readTrustPin(environment);
-    const { verified, policy } = await loadRelease({ ...settings, ...(pin === undefined ? {} : { pin }) });
+    const { verified, policy, access } = await loadRelease({
+      ...settings,
+      ...(pin === undefined ? {} : { pin }),
+    });
     return {
       own: { ok: true, release: verified.release },
       engine: createEngine(policy),
       logRules: verified.predicate.decisionLog,
+      open: await openGate(access, policy),
     };
   } catch (thrown) {
     const reason = reasonOf(thrown);
     log.error({ code: 'release-refused', reason }, `no decision will be permitted: ${reason.message}`);
-    return { own: { ok: false, reason }, engine: undefined, logRules: undefined };
+    return { own: { ok: false, reason }, engine: undefined, logRules: undefined, open: undefined };
   }
 }
 

@@ -7,7 +7,7 @@ import { BaseError } from '../base/errors.ts';
 import { type Reader, mapped, number, optional, record, text, whole } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
 import { readFileBounded } from '../host/files.ts';
-import { type TcpAddress, parseTcpAddress } from '../host/tcp-address.ts';
+import { type TcpAddress, isLoopback, parseTcpAddress } from '../host/tcp-address.ts';
 import { AgentError } from './agent-error.ts';
 
 /** Where reports go, and how often. */
@@ -47,6 +47,8 @@ export type AgentSettings = {
   /** Threads that hash; the checker chooses where it is undefined. */
   workers: number | undefined;
   health: { listen: TcpAddress };
+  /** Where proxies that can't reach Unix sockets ask; a loopback address, or nowhere. */
+  authz: { listen: TcpAddress } | undefined;
   collector: CollectorSettings | undefined;
   /** What the operator calls this host in reports. */
   labels: Words;
@@ -94,6 +96,14 @@ const pcrNumber: Reader<number> = mapped(whole(0, 23), (pcr) => {
   );
 });
 
+/** Whoever reaches this address may ask, so nobody off the machine must. */
+function parseLoopback(value: string): TcpAddress {
+  const address = parseTcpAddress(value);
+  if (!isLoopback(address))
+    throw new Error('must be a loopback address such as 127.0.0.1:9181 or [::1]:9181');
+  return address;
+}
+
 const settingsShape = record({
   root: optional(path),
   bundle: optional(path),
@@ -112,6 +122,7 @@ const settingsShape = record({
   sweepSeconds: optional(number(0.05, 3600)),
   workers: optional(whole(1, 64)),
   health: optional(record({ listen: optional(mapped(text({ max: 300 }), parseTcpAddress)) })),
+  authz: optional(record({ listen: mapped(text({ max: 300 }), parseLoopback) })),
   collector: optional(
     record({
       url: collectorUrl,
@@ -145,6 +156,7 @@ export function parseSettings(bytes: Uint8Array, file: string): AgentSettings {
     sweepSeconds: set.sweepSeconds ?? 60,
     workers: set.workers,
     health: { listen: set.health?.listen ?? { host: '0.0.0.0', port: 9180 } },
+    authz: set.authz,
     collector:
       collector === undefined
         ? undefined

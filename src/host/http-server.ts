@@ -1,18 +1,26 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { Socket } from 'node:net';
 
+import type { Peer } from '../access/peer.ts';
 import { createByteCollector } from './byte-collector.ts';
+import { peerOf } from './peer-credentials.ts';
 import { listenTcp, listenUnix } from './unix-listen.ts';
 import type { TcpAddress } from './tcp-address.ts';
 
 /** A request, whole and bounded, as a handler sees it. */
 export type PlainRequest = {
   method: string;
+  /** The request's target, as sent. */
+  target: string;
   /** The path without its query, as sent; never decoded. */
   path: string;
   /** Lower-case names; of a header sent twice, what node:http makes of it. */
   headers: Readonly<Record<string, string | undefined>>;
+  /** Names and values in turn, as sent, each header that stands twice twice. */
+  rawHeaders: readonly string[];
   body: Buffer;
+  /** The process that asks, over a Unix socket. */
+  peer: () => Peer | undefined;
 };
 
 export type PlainResponse = {
@@ -24,7 +32,7 @@ export type PlainResponse = {
 export type HttpServerOptions = {
   listen: { path: string; mode: number } | TcpAddress;
   /** Must not throw; if it does, the client gets a 500 without a word of why. */
-  handle: (request: PlainRequest) => PlainResponse;
+  handle: (request: PlainRequest) => PlainResponse | Promise<PlainResponse>;
   /** A larger body is answered 413 and the connection closed. */
   maxBodyBytes: number;
   maxConnections: number;
@@ -42,8 +50,8 @@ export type HttpServer = {
 
 /** Bytes of request line and headers at most; node:http answers 431 beyond. */
 const MAX_HEADER_BYTES = 16 * 1024;
-/** Header lines at most. */
-const MAX_HEADERS = 64;
+/** Header lines at most; 431 beyond. A client and two proxies before it send some 50. */
+const MAX_HEADERS = 100;
 /** How long an idle connection is kept for its client's next request. */
 const KEEP_ALIVE_MS = 30_000;
 
@@ -60,7 +68,8 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpServer>
     connectionsCheckingInterval: Math.max(50, Math.min(1000, options.headersTimeoutMs / 4)),
     keepAliveTimeout: KEEP_ALIVE_MS,
   });
-  server.maxHeadersCount = MAX_HEADERS;
+  // Node would drop the lines beyond its own limit without a word, a second Authorization among them, say.
+  server.maxHeadersCount = 0;
   server.maxConnections = options.maxConnections;
   // Silence in the middle of a request or an answer; a client that does not read its answer ends here.
   server.setTimeout(options.headersTimeoutMs * 2, (socket) => socket.destroy());
@@ -84,6 +93,11 @@ function receive(request: IncomingMessage, response: ServerResponse, options: Ht
     request.resume();
     send(request, response, plain(413, `the body is larger than ${options.maxBodyBytes} bytes`), true);
   };
+  if (request.rawHeaders.length > MAX_HEADERS * 2) {
+    request.resume();
+    send(request, response, plain(431, `more than ${MAX_HEADERS} header lines`), true);
+    return;
+  }
   if (Number(request.headers['content-length'] ?? 0) > options.maxBodyBytes) {
     tooLarge();
     return;
@@ -93,22 +107,36 @@ function receive(request: IncomingMessage, response: ServerResponse, options: Ht
   });
   request.on('end', () => {
     if (response.headersSent) return;
-    send(request, response, answer(request, body.take(), options), false);
+    const made = answer(request, body.take(), options);
+    if (!(made instanceof Promise)) send(request, response, made, false);
+    else void made.then((late) => send(request, response, late, false));
   });
   request.on('error', () => response.destroy());
 }
 
-function answer(request: IncomingMessage, body: Buffer, options: HttpServerOptions): PlainResponse {
-  try {
-    return options.handle({
-      method: request.method ?? '',
-      path: (request.url ?? '').split('?', 1)[0] ?? '',
-      headers: request.headers as Record<string, string | undefined>,
-      body,
-    });
-  } catch (thrown) {
+function answer(
+  request: IncomingMessage,
+  body: Buffer,
+  options: HttpServerOptions,
+): PlainResponse | Promise<PlainResponse> {
+  const failed = (thrown: unknown): PlainResponse => {
     options.onError(thrown);
     return plain(500, 'internal error');
+  };
+  try {
+    const target = request.url ?? '';
+    const made = options.handle({
+      method: request.method ?? '',
+      target,
+      path: target.split('?', 1)[0] ?? '',
+      headers: request.headers as Record<string, string | undefined>,
+      rawHeaders: request.rawHeaders,
+      body,
+      peer: () => peerOf(request.socket),
+    });
+    return made instanceof Promise ? made.catch(failed) : made;
+  } catch (thrown) {
+    return failed(thrown);
   }
 }
 

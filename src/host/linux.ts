@@ -29,6 +29,8 @@ export const flistxattr: Call = bind('intptr_t flistxattr(int, uintptr_t, size_t
 export const fgetxattr: Call = bind('intptr_t fgetxattr(int, uintptr_t, uintptr_t, size_t)');
 export const llistxattr: Call = bind('intptr_t llistxattr(uintptr_t, uintptr_t, size_t)');
 export const lgetxattr: Call = bind('intptr_t lgetxattr(uintptr_t, uintptr_t, uintptr_t, size_t)');
+/** getsockopt(2); the last two are the addresses of the value and of its length. */
+export const getsockopt: Call = bind('int getsockopt(int, int, int, uintptr_t, uintptr_t)');
 
 /** The error number of the call just made; read it before anything else. */
 export const errno = (): number => koffi.errno();

@@ -1,3 +1,4 @@
+import { type AccessDocument, parseAccessDocument } from '../access/document.ts';
 import type { Sha256 } from '../base/digest.ts';
 import { MAX_TRUST_BYTES, type TrustSet, checkTrustPin, parseTrust } from '../bundle/trust.ts';
 import { type VerifiedBundle, verifyBundle } from '../bundle/verify.ts';
@@ -24,22 +25,25 @@ export type LoadedRelease = {
   verified: VerifiedBundle;
   manifest: Manifest;
   policy: PolicyDocument;
+  access: AccessDocument;
 };
 
 /**
  * Reads trust set and bundle, verifies them, and parses manifest and policy, so that a release with an
  * unusable part is refused as a whole. The same steps on a build machine, in the measuring and in the serving
  * half.
- * @throws BundleError, ManifestError, PolicyError, HostError
+ * @throws BundleError, ManifestError, PolicyError, AccessError, HostError
  */
 export async function loadRelease(place: ReleasePlace): Promise<LoadedRelease> {
   const trust = parseTrust(await readFileBounded(place.trust, MAX_TRUST_BYTES), place.trust);
   if (place.pin !== undefined) checkTrustPin(trust, place.pin, place.trust);
   const verified = verifyBundle(await readBundleDirectory(place.bundle), trust);
+  const policy = parsePolicyDocument(verified.policy);
   return {
     trust,
     verified,
     manifest: parseManifest(verified.manifest),
-    policy: parsePolicyDocument(verified.policy),
+    policy,
+    access: parseAccessDocument(policy.access),
   };
 }

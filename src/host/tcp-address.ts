@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { BlockList, isIP, isIPv4 } from 'node:net';
 
 import { HostError } from './host-error.ts';
 
@@ -18,6 +18,15 @@ export function parseTcpAddress(text: string): TcpAddress {
     throw new HostError('address-invalid', `"${text}" is not an address such as 127.0.0.1:9180 or [::]:9180`);
   }
   return { host, port };
+}
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+/** Whether it is an address of this machine alone (RFC 6890). A name is not: what it stands for can change. */
+export function isLoopback({ host }: TcpAddress): boolean {
+  return isIP(host) !== 0 && loopback.check(host, isIPv4(host) ? 'ipv4' : 'ipv6');
 }
 
 /** The address as it stands in a URL. */

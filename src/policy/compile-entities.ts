@@ -4,7 +4,7 @@ import { entityProblems } from './cedar-wasm.ts';
 import { type BakedEntity, formatUid } from './document.ts';
 import type { SourcedEntity } from './entities.ts';
 import { Entity } from './entity.ts';
-import { parseEntityUid } from './entity-uid.ts';
+import { parseEntityUid } from '../base/entity-uid.ts';
 import { loadEntities } from './entity-store.ts';
 import { EvaluationError } from './evaluation-error.ts';
 import { PolicyError } from './policy-error.ts';

@@ -1,3 +1,4 @@
+import { type EntityUid, formatUid } from '../base/entity-uid.ts';
 import { BaseError, messageOf } from '../base/errors.ts';
 import { type JsonObject, canonicalJson, parseJson } from '../base/json.ts';
 import {
@@ -6,6 +7,7 @@ import {
   list,
   mapped,
   oneOf,
+  optional,
   readShape,
   record,
   text,
@@ -14,8 +16,7 @@ import {
 import { MAX_ENTITIES, createEntityReader, entityRow, takeEntityLines } from './entity-lines.ts';
 import { PolicyError } from './policy-error.ts';
 
-/** An entity's name in Cedar. */
-export type EntityUid = { type: string; id: string };
+export { type EntityUid, formatUid } from '../base/entity-uid.ts';
 
 /** An entity that a release bakes in; values are Cedar's JSON, readable without a schema. */
 export type BakedEntity = {
@@ -50,6 +51,8 @@ export type PolicyDocument = {
   entities: BakedEntity[];
   /** Entity types whose attributes a request may describe. */
   openTypes: string[];
+  /** How HTTP requests become questions, and who may ask: read by the room access/. */
+  access?: JsonObject;
 };
 
 /** Bytes of a document at most; 100,000 entities take some 14 MB. */
@@ -92,6 +95,7 @@ const documentShape = record({
   ),
   entities: entityList,
   openTypes: list(text({ max: 1024 }), { max: 1024 }),
+  access: optional(object),
 });
 
 /**
@@ -159,11 +163,6 @@ export function requireUsable({ policies, entities }: PolicyDocument): void {
       throw new PolicyError('entities-invalid', `the entity ${formatUid(uid)} stands twice`);
     ids.add(uid.id);
   }
-}
-
-/** An entity's name as Cedar writes it. */
-export function formatUid({ type, id }: EntityUid): string {
-  return `${type}::${JSON.stringify(id)}`;
 }
 
 /**

@@ -1,9 +1,9 @@
+import { entityUid } from '../base/entity-uid.ts';
 import { BaseError } from '../base/errors.ts';
 import { emptyObject } from '../base/json.ts';
-import { type Reader, isObject, jsonObject, list, mapped, optional, record, text } from '../base/shape.ts';
+import { type Reader, isObject, jsonObject, list, optional, record, text } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
 import type { BakedEntity, EntityUid } from './document.ts';
-import { parseEntityUid } from './entity-uid.ts';
 import { PolicyError } from './policy-error.ts';
 
 /** An entity as a file of the policy repository has it, with its place. */
@@ -17,13 +17,6 @@ export type TemplateLink = {
 };
 /** What a file of `entities/` holds. */
 export type EntitySource = SourcedEntity | SourcedLink;
-
-/** Reads an entity's name: see `parseEntityUid`. */
-export const entityUid: Reader<EntityUid> = mapped(text({ max: 65_536 }), (word) => {
-  const uid = parseEntityUid(word);
-  if (uid === undefined) throw new Error('must be an entity such as User::ana or User::"ana maria"');
-  return uid;
-});
 
 const writtenUid: Reader<EntityUid> = (value, path, problems) =>
   isObject(value)

@@ -1,6 +1,6 @@
 import { type EntityUid, formatUid } from './document.ts';
 import type { Entity } from './entity.ts';
-import { parseEntityUid } from './entity-uid.ts';
+import { parseEntityUid } from '../base/entity-uid.ts';
 import type { EntityStore } from './entity-store.ts';
 import type { ActionRules, Schema } from './schema.ts';
 

@@ -5,7 +5,7 @@ import { readYaml } from '../base/yaml.ts';
 import { questionOf } from './authzen.ts';
 import { type EntityUid, formatUid } from './document.ts';
 import type { Decision, Engine, Question } from './engine.ts';
-import { entityUid } from './entities.ts';
+import { entityUid } from '../base/entity-uid.ts';
 import { PolicyError } from './policy-error.ts';
 
 /** One question of a matrix and the answer it must have. */

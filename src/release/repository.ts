@@ -27,6 +27,8 @@ export type Repository = {
   schema: { file: string; text: string };
   policies: { file: string; text: string }[];
   entities: SourceFile[];
+  /** `access/*.yaml`, and the `*.jwks.json` beside them. */
+  access: SourceFile[];
   tests: SourceFile[];
 };
 
@@ -68,16 +70,17 @@ const settingsShape = record({
 });
 
 /**
- * Reads a policy repository: `sealborn.yaml`, `schema.cedarschema`, `policies/*.cedar`, `entities/*.yaml` and
- * `tests/*.yaml`, each folder flat and in the order of names, so that the same repository gives the same build.
+ * Reads a policy repository: `sealborn.yaml`, `schema.cedarschema`, `policies/*.cedar`, `entities/*.yaml`,
+ * `access/*.yaml` with `access/*.jwks.json`, and `tests/*.yaml`, each folder flat and in the order of names, so that the same repository gives the same build.
  * @throws ReleaseError `repository-malformed` (with file and line), `repository-incomplete`; HostError
  */
 export async function readRepository(directory: string): Promise<Repository> {
   const settings = readSettings(await readSource(directory, 'sealborn.yaml'));
   const schema = await readSource(directory, 'schema.cedarschema');
-  const [policies, entities, tests] = await Promise.all([
+  const [policies, entities, access, tests] = await Promise.all([
     readFolder(directory, 'policies', '.cedar'),
     readFolder(directory, 'entities', '.yaml'),
+    readFolder(directory, 'access', '.yaml', '.jwks.json'),
     readFolder(directory, 'tests', '.yaml'),
   ]);
   if (policies.length === 0) {
@@ -91,6 +94,7 @@ export async function readRepository(directory: string): Promise<Repository> {
     schema: textOf(schema),
     policies: policies.map((source) => textOf(source)),
     entities,
+    access,
     tests,
   };
 }
@@ -132,7 +136,7 @@ async function readSource(directory: string, file: string): Promise<SourceFile> 
   }
 }
 
-async function readFolder(directory: string, folder: string, ending: string): Promise<SourceFile[]> {
+async function readFolder(directory: string, folder: string, ...endings: string[]): Promise<SourceFile[]> {
   let names: string[];
   try {
     names = await readdir(join(directory, folder));
@@ -141,7 +145,9 @@ async function readFolder(directory: string, folder: string, ending: string): Pr
     if (error.code === 'not-found') return [];
     throw error;
   }
-  const wanted = names.filter((name) => name.endsWith(ending) && !name.startsWith('.')).sort();
+  const wanted = names
+    .filter((name) => endings.some((ending) => name.endsWith(ending)) && !name.startsWith('.'))
+    .sort();
   if (wanted.length > MAX_SOURCE_FILES) {
     throw new ReleaseError(
       'repository-malformed',

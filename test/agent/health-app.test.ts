@@ -8,6 +8,13 @@ import { STATES, type Verdict } from '../../src/attestation/verdict.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import type { PlainRequest, PlainResponse } from '../../src/host/http-server.ts';
 
+const GET = {
+  method: 'GET',
+  headers: {},
+  rawHeaders: [],
+  body: Buffer.alloc(0),
+  peer: (): undefined => undefined,
+};
 const starting: Verdict = startState('2026-11-23T12:00:00.000Z').verdict;
 
 const WRITTEN: DecisionLogStatus = { whenFull: 'block', notLogged: { blocked: 0, dropped: 0 } };
@@ -23,7 +30,7 @@ function ask(
     decisionLog: () => log,
     metrics: () => 'metrics\n',
   });
-  return app({ method: 'GET', path, headers: {}, body: Buffer.alloc(0), ...change });
+  return app({ ...GET, target: path, path, ...change });
 }
 
 describe('createHealthApp', () => {
@@ -61,7 +68,7 @@ describe('createHealthApp', () => {
       decisionLog: () => WRITTEN,
       metrics: () => '',
     });
-    const answer = app({ method: 'GET', path: '/healthz', headers: {}, body: Buffer.alloc(0) });
+    const answer = app({ ...GET, target: '/healthz', path: '/healthz' });
     expect(answer.body).toBe('drifted\n');
   });
 

@@ -25,6 +25,7 @@ describe('parseSettings', () => {
       sweepSeconds: 60,
       workers: undefined,
       health: { listen: { host: '0.0.0.0', port: 9180 } },
+      authz: undefined,
       collector: undefined,
       labels: {},
     });
@@ -34,7 +35,8 @@ describe('parseSettings', () => {
   it('takes every line of packaging/agent.yaml, and its values are the defaults', async () => {
     const uncommented = (await readFile(shipped, 'utf8')).replaceAll(/^#(?=[a-zA-Z]|  [a-zA-Z])/gm, '');
     const settings = parse(uncommented);
-    const examples = { workers: 2, tpm: parse('tpm: {}').tpm, labels: { role: 'payments' } };
+    const authz = { listen: { host: '127.0.0.1', port: 9181 } };
+    const examples = { workers: 2, labels: { role: 'payments' }, authz, tpm: parse('tpm: {}').tpm };
     const { collector, ...others } = settings;
     const { collector: _, ...defaults } = parse('');
     expect(others).toEqual({ ...defaults, ...examples });
@@ -68,6 +70,10 @@ describe('parseSettings', () => {
     ['a sweep that never comes', 'sweepSeconds: 0\n', /sweepSeconds must be a number/],
     ['an address without port', 'health: {listen: "0.0.0.0"}\n', /is not an address such as/],
     ['a port beyond 65535', 'health: {listen: "0.0.0.0:70000"}\n', /is not an address such as/],
+    ['a proxy listener for everyone', 'authz: {listen: "0.0.0.0:9181"}\n', /must be a loopback address/],
+    ['a proxy listener for everyone in IPv6', 'authz: {listen: "[::]:9181"}\n', /must be a loopback address/],
+    ['a proxy listener on the network', 'authz: {listen: "192.0.2.1:9181"}\n', /must be a loopback address/],
+    ['a proxy listener at a name', 'authz: {listen: "localhost:9181"}\n', /must be a loopback address/],
     ['a URL of another kind', 'collector: {url: "file:///x"}\n', /must be an http/],
     ['a URL with a password', 'collector: {url: "http://a:b@c"}\n', /must have no user/],
     ['a collector without URL', 'collector: {intervalSeconds: 3}\n', /collector\.url is missing/],

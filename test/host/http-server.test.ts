@@ -125,6 +125,72 @@ describe('serveHttp', () => {
     expect(seen).toEqual([]);
   });
 
+  it('refuses more header lines than it reads, rather than dropping some of them', async () => {
+    const { path, seen } = await serve();
+    const lines = (count: number): string => Array.from({ length: count }, (_, n) => `x${n}: 1\r\n`).join('');
+    const start = 'GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n';
+    expect(await raw(path, `${start}${lines(99)}\r\n`)).toMatch(/^HTTP\/1\.1 431 /);
+    expect(seen).toEqual([]);
+    expect(await raw(path, `${start}${lines(98)}\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
+    expect(seen[0]?.rawHeaders).toHaveLength(200);
+  });
+
+  it('waits for an answer that comes later, keeps answers in order, and answers 500 where none comes', async () => {
+    const first = Promise.withResolvers<void>();
+    const { path } = await serve({
+      handle: (request) => {
+        const answer = { status: 200, headers: {}, body: request.target };
+        if (request.target === '/now') {
+          first.resolve();
+          return answer;
+        }
+        return first.promise.then(() => {
+          if (request.target === '/never') throw new Error('secret');
+          return answer;
+        });
+      },
+    });
+    const get = (target: string, more = ''): string => `GET ${target} HTTP/1.1\r\nhost: x\r\n${more}\r\n`;
+    const heard = await raw(path, get('/later?a=1') + get('/now') + get('/never', 'connection: close\r\n'));
+    expect(heard.match(/HTTP\/1\.1 \d+|\/later\?a=1|\/now|internal error/g)).toEqual([
+      'HTTP/1.1 200',
+      '/later?a=1',
+      'HTTP/1.1 200',
+      '/now',
+      'HTTP/1.1 500',
+      'internal error',
+    ]);
+  });
+
+  it('says which process asks over a Unix socket, its groups among it, and of none over TCP', async () => {
+    const peers: ReturnType<PlainRequest['peer']>[] = [];
+    const { path } = await serve({
+      handle: (request) => {
+        peers.push(request.peer());
+        return { status: 200, headers: {}, body: '' };
+      },
+    });
+    await requestUnix(path, { method: 'GET', path: '/' }, 5000);
+    expect(peers).toMatchObject([{ uid: process.geteuid?.(), gid: process.getegid?.() }]);
+    // getgroups(2) may or may not count the effective group among them.
+    expect(process.getgroups?.()).toEqual(expect.arrayContaining([...(peers[0]?.groups ?? [])]));
+    const asked: unknown[] = [];
+    const tcp = await serveHttp({
+      listen: { host: '127.0.0.1', port: 0 },
+      handle: (request) => {
+        asked.push(request.peer());
+        return { status: 200, headers: {}, body: '' };
+      },
+      maxBodyBytes: 0,
+      maxConnections: 1,
+      headersTimeoutMs: 5000,
+      onError: () => undefined,
+    });
+    onTestFinished(() => tcp.close());
+    await fetch(`http://127.0.0.1:${tcp.port}/`);
+    expect(asked).toEqual([undefined]);
+  });
+
   it('answers 500 without a word of why when the handler throws, and tells the log', async () => {
     const told: unknown[] = [];
     const { path } = await serve({

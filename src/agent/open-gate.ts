@@ -1,0 +1,36 @@
+import { type Gate, createGate } from '../access/gate.ts';
+import type { AccessDocument } from '../access/document.ts';
+import { formatUid } from '../base/entity-uid.ts';
+import { readAccountNumbers } from '../host/account-numbers.ts';
+import type { PolicyDocument } from '../policy/document.ts';
+
+/** The gate of a release, and what it asks for where nobody we know is asking (RFC 9110 section 11.6.1). */
+export type OpenGate = { gate: Gate; challenge: string };
+
+/**
+ * Makes the gate of a verified release on this machine: names of users and groups become the numbers that the
+ * kernel knows, and a token's subject must be an entity of the release or of a type that requests may describe.
+ */
+export async function openGate(
+  access: AccessDocument,
+  { entities, openTypes }: PolicyDocument,
+): Promise<OpenGate> {
+  const types = new Set(
+    access.identity.flatMap((source) => ('jwt' in source ? [source.jwt.subject.type] : [])),
+  );
+  const baked = new Set(entities.filter(({ uid }) => types.has(uid.type)).map(({ uid }) => formatUid(uid)));
+  const gate = createGate(access, {
+    accounts: await readAccountNumbers(),
+    isKnown: (subject) => openTypes.includes(subject.type) || baked.has(formatUid(subject)),
+  });
+  return { gate, challenge: challengeOf(access) };
+}
+
+/** The authentication schemes of the release's sources of identity; where none has one, a word for keys in headers. */
+function challengeOf({ identity }: AccessDocument): string {
+  const schemes = identity.flatMap((source) => {
+    if ('jwt' in source) return source.jwt.scheme ?? [];
+    return 'apiKey' in source ? (source.apiKey.scheme ?? []) : [];
+  });
+  return schemes.length === 0 ? 'ApiKey' : [...new Set(schemes)].join(', ');
+}
