@@ -23,6 +23,7 @@ import { createSweepTier } from './sweep-tier.ts';
 import { type TpmRecorder, createTpmRecorder } from './tpm-log.ts';
 import { type VerdictKeeper, createVerdictKeeper } from './verdict-keeper.ts';
 import { publishVerdict } from './verdict-publisher.ts';
+import { createWatchTier } from './watch-tier.ts';
 
 /** What the measuring half is given from outside. */
 export type MeasurerDependencies = {
@@ -119,7 +120,7 @@ async function measure(context: Context): Promise<void> {
   if (await standsUnderLatch(context)) return;
   const prepared = await prepare(context);
   if (prepared === undefined) return;
-  const { release, checker, watch, mounts } = prepared;
+  const { release, checker, watchRelease, mounts } = prepared;
   const surroundings = { keeper, log, at: () => at(deps) };
   const looking = new AbortController();
   let looks: Promise<void> | undefined;
@@ -127,12 +128,13 @@ async function measure(context: Context): Promise<void> {
     await keeper.apply({ type: 'verified', at: at(deps), release });
     // From the first moment on, so that what the files are read through is known and stays.
     looks = runTiers([mounts], surroundings, AbortSignal.any([stop, looking.signal]));
-    await checkWhole(context, checker, watch, mounts);
+    await checkWhole(context, checker, watchRelease, mounts);
     context.settled();
     await checker.endFull();
     const { sweepSeconds } = settings;
-    const sweep = createSweepTier({ checker, watchRelease: watch, everySeconds: sweepSeconds, log, now });
-    if (!stop.aborted) await runTiers([sweep], surroundings, stop);
+    const sweep = createSweepTier({ checker, watchRelease, everySeconds: sweepSeconds, log, now });
+    const watch = createWatchTier({ checker, sweep, log });
+    if (!stop.aborted) await runTiers([watch, sweep], surroundings, stop);
   } finally {
     looking.abort();
     await looks;
@@ -141,7 +143,7 @@ async function measure(context: Context): Promise<void> {
   }
 }
 
-type Prepared = { release: ReleaseId; checker: TreeChecker; watch: ReleaseWatch; mounts: MountTier };
+type Prepared = { release: ReleaseId; checker: TreeChecker; watchRelease: ReleaseWatch; mounts: MountTier };
 
 /** Verifies the release and makes ready to measure. Whatever goes wrong is a refusal; then there is nothing. */
 async function prepare({ settings, deps, keeper }: Context): Promise<Prepared | undefined> {
@@ -152,7 +154,7 @@ async function prepare({ settings, deps, keeper }: Context): Promise<Prepared | 
     const rules = verified.predicate.measure;
     const mountWatch = createMountWatch({ root: settings.root, rules, isRunning: true });
     const mounts = createMountTier(mountWatch, deps.log, deps.now);
-    const watch = await createReleaseWatch(settings, loaded);
+    const watchRelease = await createReleaseWatch(settings, loaded);
     const checker = (deps.createChecker ?? createTreeChecker)({
       root: settings.root,
       manifest,
@@ -161,7 +163,7 @@ async function prepare({ settings, deps, keeper }: Context): Promise<Prepared | 
       now: deps.now,
       ...(settings.workers === undefined ? {} : { workers: settings.workers }),
     });
-    return { release: verified.release, checker, watch, mounts };
+    return { release: verified.release, checker, watchRelease, mounts };
   } catch (thrown) {
     await keeper.apply({ type: 'refused', at: at(deps), reason: reasonOf(thrown) });
     return undefined;
@@ -191,14 +193,14 @@ async function standsUnderLatch({ settings, deps, keeper, bootId }: Context): Pr
 async function checkWhole(
   { deps, keeper, stop }: Context,
   checker: TreeChecker,
-  watch: ReleaseWatch,
+  watchRelease: ReleaseWatch,
   mounts: MountTier,
 ): Promise<void> {
   try {
     const tell = createProgressTeller(deps.log, deps.notify);
     const { files, bytes, seconds, findings, findingsTotal } = await checker.full(tell, stop);
     // The mounts once more, so that no check ends well over what was mounted in its last second.
-    const others = [...(await watch(at(deps))), ...mounts.look(at(deps))];
+    const others = [...(await watchRelease(at(deps))), ...mounts.look(at(deps))];
     if (stop.aborted) return;
     await keeper.apply({
       type: 'checked',

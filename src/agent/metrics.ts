@@ -1,5 +1,5 @@
 import type { DecisionLogStatus } from '../attestation/status.ts';
-import { STATES, type Verdict } from '../attestation/verdict.ts';
+import { type Coverage, STATES, type Verdict } from '../attestation/verdict.ts';
 import { VERSION } from '../base/version.ts';
 
 /** Why a decision came out as it did: the words of contracts.md. */
@@ -76,6 +76,7 @@ export function createMetrics(startedAt: Date): Metrics {
         startedAt.getTime() / 1000,
       );
       formatVerdict(page, verdict);
+      if (verdict.coverage !== undefined) formatCoverage(page, verdict.coverage);
       page.gauge(
         'sealborn_heartbeat_age_seconds',
         'Since the measuring half was last heard; +Inf where it is not.',
@@ -154,6 +155,33 @@ function formatDecisionLog(page: Page, { head, fault, notLogged }: DecisionLogSt
     'The number of the last line that is safe from a crash.',
     head?.seq ?? 0,
   );
+}
+
+function formatCoverage(page: Page, { watch, sweep }: Coverage): void {
+  if (watch !== undefined) {
+    page.gauge('sealborn_watches', 'Directories that are watched, and those that should be.', [
+      [{ kind: 'held' }, watch.held],
+      [{ kind: 'wanted' }, watch.wanted],
+    ]);
+    page.counter('sealborn_watch_events_total', 'Events of watched directories.', watch.events);
+    page.counter(
+      'sealborn_watch_overflows_total',
+      "Times that the kernel's queue of events was full.",
+      watch.overflows,
+    );
+  }
+  if (sweep !== undefined) {
+    page.gauge(
+      'sealborn_sweep_interval_seconds',
+      'From one look at an inode to the next.',
+      sweep.everySeconds,
+    );
+    page.counter('sealborn_sweeps_immediate_total', 'Sweeps of everything at once.', sweep.immediate);
+    if (sweep.endedAt !== undefined) {
+      const ended = Date.parse(sweep.endedAt) / 1000;
+      page.gauge('sealborn_sweep_end_time_seconds', 'When the last sweep ended.', ended);
+    }
+  }
 }
 
 function formatReports(page: Page, reports: ReportCounts): void {

@@ -5,32 +5,32 @@ const BEAT_MS = 30_000;
 export type Pacer = {
   /** Sleeps until `due` (milliseconds of performance.now()), giving signs of life; ends early when woken or aborted. */
   until: (due: number, alive: () => void, signal: AbortSignal) => Promise<void>;
-  /** Ends the sleep that is under way; without one it does nothing. */
+  /** Ends the sleep that is under way; without one, the next. */
   wake: () => void;
 };
 
 export function createPacer(): Pacer {
-  let wake: () => void = () => undefined;
+  let isWoken = false;
+  let end: () => void = () => undefined;
   return {
     until: async (due, alive, signal) => {
-      let woken = false;
       for (;;) {
         alive();
         const left = due - performance.now();
-        if (left <= 0 || woken || signal.aborted) return;
-        const { promise, resolve: settle } = Promise.withResolvers<void>();
-        const resolve = (): void => settle();
-        wake = () => {
-          woken = true;
-          resolve();
-        };
-        const timer = setTimeout(resolve, Math.min(left, BEAT_MS));
-        signal.addEventListener('abort', resolve, { once: true });
+        if (left <= 0 || isWoken || signal.aborted) break;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        end = () => resolve();
+        const timer = setTimeout(end, Math.min(left, BEAT_MS));
+        signal.addEventListener('abort', end, { once: true });
         await promise;
         clearTimeout(timer);
-        signal.removeEventListener('abort', resolve);
+        signal.removeEventListener('abort', end);
       }
+      isWoken = false;
     },
-    wake: () => wake(),
+    wake: () => {
+      isWoken = true;
+      end();
+    },
   };
 }

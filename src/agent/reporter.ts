@@ -152,8 +152,8 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
       if (stop.signal.aborted) return;
       switch (outcome.kind) {
         case 'delivered':
-          await queue.delivered(report);
           counts.sent += 1;
+          await queue.delivered(report);
           ({ nonce } = outcome);
           intervalSeconds = Math.min(Math.max(outcome.nextReportSeconds, 1), MAX_INTERVAL_SECONDS);
           if (backoff.failures() > 0)

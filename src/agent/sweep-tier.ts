@@ -3,7 +3,7 @@ import type { TreeChecker } from '../host/check-tree.ts';
 import type { Log } from '../host/log.ts';
 import { createPacer } from './pacer.ts';
 import { reasonOf } from './reason.ts';
-import type { Tier, TierContext } from './tier.ts';
+import { PATIENCE_MS, type Tier, type TierContext } from './tier.ts';
 
 export type SweepTierOptions = {
   checker: Pick<TreeChecker, 'slices' | 'sweepSlice' | 'besides'>;
@@ -21,9 +21,6 @@ export type SweepTier = Tier & {
   /** Sweeps at least this often, in seconds, until told otherwise: something else does not see everything. */
   atLeastEvery: (seconds: number | undefined) => void;
 };
-
-/** A slice takes milliseconds; one that takes this long waits for a disk that does not answer. */
-const SILENCE_MS = 180_000;
 
 /**
  * The stat sweep: looks at the inode of everything, slice by slice, evenly over the interval and never in a
@@ -64,7 +61,7 @@ export function createSweepTier(options: SweepTierOptions): SweepTier {
 
   return {
     name: 'sweep',
-    silenceMs: SILENCE_MS,
+    silenceMs: PATIENCE_MS,
     sweepNow: (why) => {
       request ??= why;
       pacer.wake();
@@ -78,7 +75,7 @@ export function createSweepTier(options: SweepTierOptions): SweepTier {
         request = undefined;
         if (why !== undefined) {
           immediate += 1;
-          log.warn({ code: 'sweep-now', reason: why }, `sweeping everything now: ${why}`);
+          log.info({ code: 'sweep-now', reason: why }, `sweeping everything now: ${why}`);
         }
         const started = performance.now();
         const spent = (): number => performance.now() - started;

@@ -14,6 +14,12 @@ export type Tier = {
   run: (context: TierContext, signal: AbortSignal) => Promise<void>;
 };
 
+/**
+ * Silence that most tiers may keep. A read that the kernel never answers can't be called back, and reading the
+ * largest file of an image takes its time; what is longer is a disk that does not answer.
+ */
+export const PATIENCE_MS: number = 15 * 60_000;
+
 /** What a tier is given. */
 export type TierContext = {
   /**

@@ -29,6 +29,15 @@ export type VerdictReason = { code: string; message: string };
  * is absent until its tier has said something.
  */
 export type Coverage = {
+  watch?: {
+    /** Directories that are watched, and those that should be. Where they differ, `error` says why (ENOSPC …). */
+    held: number;
+    wanted: number;
+    error?: string;
+    /** Events seen, and how often the kernel's queue overflowed. */
+    events: number;
+    overflows: number;
+  };
   sweep?: {
     /** Seconds from one look at an entry to the next: the setting, or less where watches are missing. */
     everySeconds: number;
@@ -83,6 +92,18 @@ export const reportedVerdictShape: Reader<Verdict> = verdictReader({ open: true 
 function coverageReader(options: { open: boolean }): Reader<Coverage> {
   return record(
     {
+      watch: optional(
+        record(
+          {
+            held: whole(),
+            wanted: whole(),
+            error: optional(text({ max: 64 })),
+            events: whole(),
+            overflows: whole(),
+          },
+          options,
+        ),
+      ),
       sweep: optional(
         record(
           {

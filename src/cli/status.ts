@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 
 import { type DecisionLogStatus, type Status, statusShape } from '../attestation/status.ts';
-import type { State } from '../attestation/verdict.ts';
+import type { Coverage, State } from '../attestation/verdict.ts';
 import { DEFAULT_SOCKET, askAgent, readAnswer } from './agent-socket.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { describeFindings } from './findings.ts';
@@ -45,9 +45,8 @@ export function addStatusVerb(program: Command, context: CliContext): void {
 }
 
 function describe(status: Status, { outStyle }: Terminal, now: Date): string {
-  const { state, since, release, measured, drift, driftTotal, reason, assurance } = status;
-  const ago = Math.max(0, (now.getTime() - Date.parse(since)) / 1000);
-  const rows: [string, string][] = [['since', `${since} (${formatSeconds(ago)} ago)`]];
+  const { state, since, release, measured, coverage, drift, driftTotal, reason, assurance } = status;
+  const rows: [string, string][] = [['since', `${since} (${ago(since, now)})`]];
   if (release !== undefined) {
     rows.push(
       [
@@ -65,6 +64,7 @@ function describe(status: Status, { outStyle }: Terminal, now: Date): string {
       `${formatCount(files)} files, ${formatBytes(bytes)} in ${formatSeconds(seconds)}`,
     ]);
   }
+  if (coverage !== undefined) rows.push(...coverageRows(coverage, now));
   rows.push(['assurance', assurance]);
   if (reason !== undefined) rows.push(['reason', `${reason.message} [${reason.code}]`]);
   rows.push(['decisions', logLine(status.decisionLog)]);
@@ -82,6 +82,28 @@ function logLine({ head, whenFull, notLogged, fault }: DecisionLogStatus): strin
   if (fault === undefined) return `${logged}${missing}`;
   const what = whenFull === 'block' ? 'denied' : 'made without a line';
   return `${what} since ${fault.since}: ${fault.message} [${fault.code}]${missing}`;
+}
+
+function coverageRows({ watch, sweep }: Coverage, now: Date): [string, string][] {
+  const rows: [string, string][] = [];
+  if (watch !== undefined) {
+    const { held, wanted, error, overflows } = watch;
+    const of =
+      held === wanted ? `all ${formatCount(wanted)}` : `${formatCount(held)} of ${formatCount(wanted)}`;
+    const why = error === undefined ? '' : ` (${error})`;
+    const full = overflows === 0 ? '' : `; the queue overflowed ${formatCount(overflows)} times`;
+    rows.push(['watched', `${of} directories${why}${full}`]);
+  }
+  if (sweep !== undefined) {
+    const { everySeconds, endedAt } = sweep;
+    const last = endedAt === undefined ? '' : `; the last one ended ${ago(endedAt, now)}`;
+    rows.push(['swept', `every ${formatSeconds(everySeconds)}${last}`]);
+  }
+  return rows;
+}
+
+function ago(moment: string, now: Date): string {
+  return `${formatSeconds(Math.max(0, (now.getTime() - Date.parse(moment)) / 1000))} ago`;
 }
 
 function stateWord(state: State, style: Style): string {

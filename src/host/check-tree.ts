@@ -5,6 +5,7 @@ import type { Manifest } from '../manifest/manifest.ts';
 import { type PackedTree, findPath } from '../manifest/packed-tree.ts';
 import { findPresent } from './absent-paths.ts';
 import { type BundleDigests, checkBundleArea } from './bundle-area.ts';
+import { type DirectoryWatcher, watchDirectories } from './directory-watcher.ts';
 import { FindingList } from './finding-list.ts';
 import { HashPool, type Progress, type RunOptions, workerCount } from './hash-pool.ts';
 import { HostError } from './host-error.ts';
@@ -13,6 +14,7 @@ import { SCOPE_OPEN, besideJob, planJob } from './measure-job.ts';
 import { type Scope, isBundleMeasured, scopeBits, scopeOf } from './measure-scope.ts';
 import { openRoot } from './open-root.ts';
 import { type Slice, lookSlices } from './plan-slices.ts';
+import type { WatchNews } from './watch-loop.ts';
 
 export type CheckOptions = {
   /** Where the image is mounted on this machine: `/` on an instance. */
@@ -52,6 +54,8 @@ export type TreeChecker = {
   besides(): CheckResult;
   /** Reads and compares single entries, given by index in ascending order. @throws HostError; the signal's reason */
   entries(indexes: Uint32Array, signal?: AbortSignal): Promise<CheckResult>;
+  /** Watches every measured directory by a thread of its own. @throws HostError `io-failed` */
+  watch(onNews: (news: WatchNews) => void): DirectoryWatcher;
   /** Ends the threads of `full`, which can't be called again; one thread stays for the rest. */
   endFull(): Promise<void>;
   /** Ends the threads, and a check that is under way with an error. */
@@ -120,6 +124,10 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
     },
     entries: (entries, signal) =>
       run(looking, { mode: 'full', work: { kind: 'entries', entries }, signal }, false),
+    watch: (onNews) => {
+      const bundle = isBundleMeasured(scope) ? findPath(tree, scope.bundle) : -1;
+      return watchDirectories({ root, tree, scope: bits, bundle }, onNews);
+    },
     endFull: () => whole.close(),
     close: async () => {
       isClosed = true;

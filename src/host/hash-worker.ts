@@ -2,24 +2,37 @@ import { parentPort } from 'node:worker_threads';
 
 import { inspectTree } from './inspect-tree.ts';
 import type { MeasureAnswer, MeasureJob, MeasureRun, Work } from './measure-job.ts';
+import { type WatchJob, watchUntilStopped } from './watch-loop.ts';
 
-/** What the pool says to a thread: once the job, then a run at a time. */
+/**
+ * What is said to a thread of the agent: once the job, then a run at a time; or that it is to watch directories,
+ * which it does until it is stopped.
+ */
 export type ToWorker =
   | { kind: 'job'; job: MeasureJob; thread: number }
-  | { kind: 'run'; run: MeasureRun; work: Work };
+  | { kind: 'run'; run: MeasureRun; work: Work }
+  | { kind: 'watch'; watch: WatchJob };
 
-/** What a thread says back. */
+/** What a hashing thread says back. */
 export type FromWorker = { kind: 'done'; answer: MeasureAnswer };
 
 let job: MeasureJob | undefined;
 let thread = 0;
 
 parentPort?.on('message', (message: ToWorker) => {
-  if (message.kind === 'job') {
-    ({ job, thread } = message);
-    return;
+  switch (message.kind) {
+    case 'job':
+      ({ job, thread } = message);
+      break;
+    case 'run': {
+      if (job === undefined) throw new Error('a run came before its job');
+      const done: FromWorker = { kind: 'done', answer: inspectTree(job, message.run, message.work, thread) };
+      parentPort?.postMessage(done);
+      break;
+    }
+    case 'watch':
+      watchUntilStopped(message.watch, (news) => parentPort?.postMessage(news));
+      parentPort?.close();
+      break;
   }
-  if (job === undefined) throw new Error('a run came before its job');
-  const done: FromWorker = { kind: 'done', answer: inspectTree(job, message.run, message.work, thread) };
-  parentPort?.postMessage(done);
 });

@@ -31,6 +31,14 @@ export const llistxattr: Call = bind('intptr_t llistxattr(uintptr_t, uintptr_t, 
 export const lgetxattr: Call = bind('intptr_t lgetxattr(uintptr_t, uintptr_t, uintptr_t, size_t)');
 /** getsockopt(2); the last two are the addresses of the value and of its length. */
 export const getsockopt: Call = bind('int getsockopt(int, int, int, uintptr_t, uintptr_t)');
+export const inotifyInit: Call = bind('int inotify_init1(int)');
+export const inotifyAddWatch: Call = bind('int inotify_add_watch(int, uintptr_t, uint32_t)');
+export const inotifyRemoveWatch: Call = bind('int inotify_rm_watch(int, int)');
+export const eventfd: Call = bind('int eventfd(uint, int)');
+export const eventfdWrite: Call = bind('int eventfd_write(int, uint64_t)');
+/** poll(2); the first argument is the address of its array of struct pollfd. */
+export const poll: Call = bind('int poll(uintptr_t, ulong, int)');
+export const read: Call = bind('intptr_t read(int, uintptr_t, size_t)');
 
 /** The error number of the call just made; read it before anything else. */
 export const errno = (): number => koffi.errno();
@@ -45,6 +53,8 @@ export const EINTR: number = E.EINTR;
 export const ENODATA: number = E.ENODATA;
 export const ERANGE: number = E.ERANGE;
 export const EOPNOTSUPP: number = E.EOPNOTSUPP;
+export const EAGAIN: number = E.EAGAIN;
+export const ENOSPC: number = E.ENOSPC;
 
 const NAMES = new Map<number, string>(Object.entries(E).map(([name, number]) => [number, name]));
 
@@ -54,7 +64,7 @@ export function errnoName(number: number): string {
 }
 
 // Not in Node's constants: fcntl.h gives it the same value on every architecture.
-const O_CLOEXEC = 0o2000000;
+export const O_CLOEXEC = 0o2000000;
 
 /** A directory to list: never a link's target. */
 export const OPEN_DIRECTORY: number =

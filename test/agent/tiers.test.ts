@@ -208,6 +208,18 @@ describe('createSweepTier', () => {
     expect(taken.map(({ slice }) => slice)).toEqual([0, 0, 1, 2, 3, 0]);
   });
 
+  it('does so too when it is asked to while it looks, not only while it sleeps', async () => {
+    const { keeper } = await trusted();
+    let asked = false;
+    const { tier } = sweepTier(3600, () => {
+      if (!asked) tier.sweepNow('a test');
+      asked = true;
+      return CLEAN;
+    });
+    start([tier], keeper);
+    await until('a whole pass', () => keeper.verdict().coverage?.sweep?.immediate === 1);
+  });
+
   it('goes over everything once more for what is asked during such a pass', async () => {
     const { keeper } = await trusted();
     const { tier } = sweepTier(3600, ({ from }) => {
