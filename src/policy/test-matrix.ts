@@ -18,14 +18,15 @@ export type TestCase = {
   resource: EntityUid;
   context: JsonObject | undefined;
   properties: JsonObject | undefined;
+  /** The environments whose releases it is for; undefined for all. */
+  environments: string[] | undefined;
   expected: boolean;
 };
 
-export type TestFailure = { case: TestCase; decision: Decision };
+/** A case and what it came to. */
+export type TestOutcome = { case: TestCase; decision: Decision; passed: boolean };
 export type TestResult = {
-  total: number;
-  passed: number;
-  failures: TestFailure[];
+  outcomes: TestOutcome[];
   /** Policies that decided none of the cases, sorted. */
   untested: string[];
 };
@@ -39,6 +40,7 @@ const fileShape = record({
   tests: list(
     record({
       name: text({ max: 256 }),
+      environments: optional(list(text({ max: 64 }), { min: 1, max: 64 })),
       principals: list(entityUid, { min: 1, max: 1000 }),
       actions: list(text({ max: 1024 }), { min: 1, max: 1000 }),
       resources: list(entityUid, { min: 1, max: 1000 }),
@@ -69,7 +71,7 @@ export function readTestMatrix(bytes: Uint8Array, file: string): TestCase[] {
               [short(resource), formatUid(resource)].map((b) => `${a} ${action} ${b}`),
             );
             const expected = names.map((name) => permits.delete(name)).includes(true);
-            const { context, properties } = test;
+            const { context, properties, environments } = test;
             cases.push({
               file,
               line,
@@ -79,6 +81,7 @@ export function readTestMatrix(bytes: Uint8Array, file: string): TestCase[] {
               resource,
               context,
               properties,
+              environments,
               expected,
             });
             if (cases.length > MAX_CASES)
@@ -116,21 +119,15 @@ export function runMatrix(
   cases: readonly TestCase[],
   policyIds: readonly string[],
 ): TestResult {
-  const failures: TestFailure[] = [];
   const decided = new Set<string>();
-  for (const test of cases) {
+  const outcomes = cases.map((test): TestOutcome => {
     const decision = engine.decide(questionOfCase(test));
     for (const { id } of decision.policies) decided.add(id);
     // A question that could not be read proves nothing, whatever was expected: the test is misspelt.
     const isMalformed = decision.reason === 'error' && decision.policies.length === 0;
-    if (isMalformed || decision.decision !== test.expected) failures.push({ case: test, decision });
-  }
-  return {
-    total: cases.length,
-    passed: cases.length - failures.length,
-    failures,
-    untested: policyIds.filter((id) => !decided.has(id)).sort(),
-  };
+    return { case: test, decision, passed: !isMalformed && decision.decision === test.expected };
+  });
+  return { outcomes, untested: policyIds.filter((id) => !decided.has(id)).sort() };
 }
 
 /** The question that a case asks. */

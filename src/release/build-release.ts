@@ -16,7 +16,7 @@ import { formatPolicyDocument } from '../policy/document.ts';
 import { compileRepository } from './compile-repository.ts';
 import { requirePassed, runRepositoryTests } from './policy-tests.ts';
 import { ReleaseError } from './release-error.ts';
-import { type Repository, readRepository } from './repository.ts';
+import { type Repository, readRepository, requireEnvironment } from './repository.ts';
 import { type Source, readSourceOf } from './source.ts';
 
 export type BuildOptions = {
@@ -64,7 +64,8 @@ export async function buildRelease(options: BuildOptions): Promise<Built> {
   const source = await readSourceOf(options.repository, repository.settings.source);
 
   const document = compileRepository(repository);
-  const tests = runRepositoryTests(repository, document);
+  const [tests] = runRepositoryTests(repository, document, [options.environment]);
+  if (tests === undefined) throw new TypeError('one environment has one result');
   requirePassed(tests, repository.settings.gates);
   const policy = formatPolicyDocument(document);
 
@@ -131,15 +132,6 @@ function buildTime({ now, sourceDateEpoch }: BuildOptions): Date {
     );
   }
   return new Date(seconds * 1000);
-}
-
-function requireEnvironment(repository: Repository, environment: string): void {
-  const { environments } = repository.settings;
-  if (environments.includes(environment)) return;
-  throw new ReleaseError(
-    'environment-unknown',
-    `"${environment}" is no environment of this repository; sealborn.yaml lists ${environments.join(', ')}`,
-  );
 }
 
 /** A bundle written among measured files would be drift at once; only its declared place in the image is free. */

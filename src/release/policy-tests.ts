@@ -4,7 +4,8 @@ import { formatUid } from '../policy/document.ts';
 import { createEngine } from '../policy/engine.ts';
 import { type Disagreement, findDisagreements } from '../policy/oracle.ts';
 import {
-  type TestFailure,
+  type TestCase,
+  type TestOutcome,
   type TestResult,
   questionOfCase,
   readTestMatrix,
@@ -13,7 +14,12 @@ import {
 import { ReleaseError } from './release-error.ts';
 import type { Gates, Repository } from './repository.ts';
 
+/** What the tests came to in a release for one environment, or for several that no test tells apart. */
 export type RepositoryTests = TestResult & {
+  environments: string[];
+  total: number;
+  passed: number;
+  failures: TestOutcome[];
   /** SHA-256 over the names and bytes of the test files. */
   digest: Sha256;
 };
@@ -22,21 +28,61 @@ export type RepositoryTests = TestResult & {
 const MAX_SHOWN = 20;
 
 /**
- * Runs every matrix of `tests/`, on the engine that decides on the host and on Cedar's own.
- * @throws PolicyError where a test file is malformed; ReleaseError `engines-disagree` where the two engines do not
- * say the same, which is a fault of sealborn
+ * Runs the matrices of `tests/` that are for these environments, on the engine that decides on the host and on
+ * Cedar's own: once for all environments that have the same tests.
+ * @throws PolicyError where a test file is malformed; ReleaseError `environment-unknown` where a test is for an
+ * environment that there is none of, `engines-disagree` where the two engines do not say the same, which is a fault
+ * of sealborn
  */
-export function runRepositoryTests(repository: Repository, document: PolicyDocument): RepositoryTests {
+export function runRepositoryTests(
+  repository: Repository,
+  document: PolicyDocument,
+  environments: readonly string[],
+): RepositoryTests[] {
+  const { settings, tests } = repository;
   const stream = sha256Stream();
-  for (const { file, bytes } of repository.tests) {
+  for (const { file, bytes } of tests) {
     stream.update(Buffer.from(`${file}\0${bytes.length}\0`));
     stream.update(bytes);
   }
-  const cases = repository.tests.flatMap(({ bytes, file }) => readTestMatrix(bytes, file));
-  const ids = document.policies.map(({ id }) => id);
+  const digest = stream.digest();
+  const all = tests.flatMap(({ bytes, file }) => readTestMatrix(bytes, file));
+  for (const test of all) requireEnvironments(test, settings.environments);
   const engine = createEngine(document);
-  requireAgreement(findDisagreements(document, engine, cases.map(questionOfCase)));
-  return { ...runMatrix(engine, cases, ids), digest: stream.digest() };
+  requireAgreement(findDisagreements(document, engine, all.map(questionOfCase)));
+  const ids = document.policies.map(({ id }) => id);
+  const selection = (environment: string): string =>
+    all.map((test) => (isFor(test, environment) ? '1' : '0')).join('');
+  return [...Map.groupBy(environments, selection).values()].map((group) => {
+    const [first = ''] = group;
+    const result = runMatrix(
+      engine,
+      all.filter((test) => isFor(test, first)),
+      ids,
+    );
+    const failures = result.outcomes.filter(({ passed }) => !passed);
+    const total = result.outcomes.length;
+    return { ...result, environments: group, total, passed: total - failures.length, failures, digest };
+  });
+}
+
+function isFor({ environments }: TestCase, environment: string): boolean {
+  return environments?.includes(environment) ?? true;
+}
+
+function requireEnvironments({ file, line, environments = [] }: TestCase, known: readonly string[]): void {
+  for (const environment of environments) {
+    if (known.includes(environment)) continue;
+    throw new ReleaseError(
+      'environment-unknown',
+      `${file}:${line}: "${environment}" is no environment of this repository; sealborn.yaml lists ${known.join(', ')}`,
+    );
+  }
+}
+
+/** Policies that a gate of the repository wants decided by a test, and that none decides. */
+export function policiesToTest(tests: RepositoryTests, gates: Gates): string[] {
+  return gates.everyPolicyTested ? tests.untested : [];
 }
 
 function requireAgreement(disagreements: readonly Disagreement[]): void {
@@ -72,10 +118,11 @@ export function requirePassed(tests: RepositoryTests, gates: Gates): void {
       { hint: 'Mend the policy or the test; a release is built only when all pass.' },
     );
   }
-  if (gates.everyPolicyTested && tests.untested.length > 0) {
+  const untested = policiesToTest(tests, gates);
+  if (untested.length > 0) {
     throw new ReleaseError(
       'tests-failed',
-      `no test turns on ${tests.untested.length} policies: ${tests.untested.slice(0, MAX_SHOWN).join(', ')}`,
+      `no test turns on ${untested.length} policies: ${untested.slice(0, MAX_SHOWN).join(', ')}`,
       {
         hint: 'Add a test that each of them decides, or remove it (gates.everyPolicyTested in sealborn.yaml).',
       },
@@ -84,7 +131,12 @@ export function requirePassed(tests: RepositoryTests, gates: Gates): void {
 }
 
 /** `tests/roles.yaml:3: User::"ana" CreatePayment Ledger::"main": must be permitted, but no policy permits it` */
-export function describeFailure({ case: test, decision }: TestFailure): string {
+export function describeFailure({ case: test, decision }: TestOutcome): string {
+  return `${test.file}:${test.line}: ${test.test}: ${describeProblem({ case: test, decision })}`;
+}
+
+/** `User::"ana" CreatePayment Ledger::"main" must be permitted, but: no policy permits it` */
+export function describeProblem({ case: test, decision }: Omit<TestOutcome, 'passed'>): string {
   const question = `${formatUid(test.principal)} ${test.action} ${formatUid(test.resource)}`;
   const wanted = test.expected ? 'must be permitted' : 'must be denied';
   const places = decision.policies.map(({ id, file, line }) => `${id} (${file}:${line})`).join(', ');
@@ -95,5 +147,5 @@ export function describeFailure({ case: test, decision }: TestFailure): string {
     'no-permit': 'no policy permits it',
     error: errors === '' ? 'it could not be decided' : errors,
   }[decision.reason];
-  return `${test.file}:${test.line}: ${test.test}: ${question} ${wanted}, but: ${why}`;
+  return `${question} ${wanted}, but: ${why}`;
 }

@@ -46,6 +46,9 @@ export type RepositorySettings = {
   decisionLog: DecisionLogRules;
 };
 
+/** The folders of a policy repository. */
+export const REPOSITORY_FOLDERS = ['policies', 'entities', 'access', 'tests'] as const;
+
 /** What stops a build. */
 export type Gates = {
   /** Refuse to build where a policy decides no test. */
@@ -97,6 +100,16 @@ export async function readRepository(directory: string): Promise<Repository> {
     access,
     tests,
   };
+}
+
+/** @throws ReleaseError `environment-unknown` */
+export function requireEnvironment({ settings }: Repository, environment: string): void {
+  const { environments } = settings;
+  if (environments.includes(environment)) return;
+  throw new ReleaseError(
+    'environment-unknown',
+    `"${environment}" is no environment of this repository; sealborn.yaml lists ${environments.join(', ')}`,
+  );
 }
 
 function readSettings(source: SourceFile): RepositorySettings {

@@ -9,6 +9,7 @@ import { readRepository } from '../../src/release/repository.ts';
 export async function scenario(name: 'todo' | 'search' | 'certification'): Promise<PolicyDocument> {
   const repository = await readRepository(join(import.meta.dirname, '../scenarios', name));
   const document = compileRepository(repository);
-  requirePassed(runRepositoryTests(repository, document), repository.settings.gates);
+  const { environments, gates } = repository.settings;
+  for (const tests of runRepositoryTests(repository, document, environments)) requirePassed(tests, gates);
   return document;
 }
