@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 
 import type { Verdict } from '../attestation/verdict.ts';
+import type { Finding } from '../base/finding.ts';
 import type { ReleaseId } from '../base/release-id.ts';
 import { type TreeChecker, createTreeChecker } from '../host/check-tree.ts';
 import { readBootId } from '../host/boot-id.ts';
@@ -197,8 +198,15 @@ async function checkWhole(
   mounts: MountTier,
 ): Promise<void> {
   try {
-    const tell = createProgressTeller(deps.log, deps.notify);
-    const { files, bytes, seconds, findings, findingsTotal } = await checker.full(tell, stop);
+    const tell = createProgressTeller(deps.log, deps.notify, () => keeper.verdict().state);
+    // The first finding settles it: nobody waits for the rest of the image to hear that it is not as signed.
+    let told: Promise<void> = Promise.resolve();
+    const onFinding = (found: Finding): void => {
+      const first = { type: 'checked', at: at(deps), findings: [found], findingsTotal: 1 } as const;
+      told = told.then(() => (stop.aborted ? undefined : keeper.apply(first)));
+    };
+    const { files, bytes, seconds, findings, findingsTotal } = await checker.full(tell, stop, onFinding);
+    await told;
     // The mounts once more, so that no check ends well over what was mounted in its last second.
     const others = [...(await watchRelease(at(deps))), ...mounts.look(at(deps))];
     if (stop.aborted) return;

@@ -10,9 +10,10 @@ import { FindingList } from './finding-list.ts';
 import { HashPool, type Progress, type RunOptions, workerCount } from './hash-pool.ts';
 import { HostError } from './host-error.ts';
 import { close } from './linux.ts';
-import { SCOPE_OPEN, besideJob, planJob } from './measure-job.ts';
+import { SCOPE_OPEN, besideJob } from './measure-job.ts';
 import { type Scope, isBundleMeasured, scopeBits, scopeOf } from './measure-scope.ts';
 import { openRoot } from './open-root.ts';
+import { planJob } from './plan-job.ts';
 import { type Slice, lookSlices } from './plan-slices.ts';
 import type { WatchNews } from './watch-loop.ts';
 
@@ -39,8 +40,15 @@ export type CheckResult = {
 };
 
 export type TreeChecker = {
-  /** Reads and compares everything. @throws HostError; the signal's reason */
-  full(onProgress?: (progress: Progress) => void, signal?: AbortSignal): Promise<CheckResult>;
+  /**
+   * Reads and compares everything, what matters most first; `onFinding` hears of the first finding (of each
+   * thread) at once. @throws HostError; the signal's reason
+   */
+  full(
+    onProgress?: (progress: Progress) => void,
+    signal?: AbortSignal,
+    onFinding?: (finding: Finding) => void,
+  ): Promise<CheckResult>;
   /**
    * Looks at the inode of everything, compares what differs from when it was last seen good, and reads again
    * what may have been written. Before the first `full` it is one. @throws HostError; the signal's reason
@@ -101,14 +109,14 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
   const findBeside = (time: Date, findings: FindingList): void =>
     checkBeside(root, scope, unlisted, bundleDigests, mayBeEmpty, time.toISOString(), findings);
   return {
-    full: async (onProgress, signal) => {
+    full: async (onProgress, signal, onFinding) => {
       const started = performance.now();
       const say = (done: { files: number; bytes: number }): void => {
         const seconds = (performance.now() - started) / 1000;
         onProgress?.({ ...done, totalFiles: manifest.files, totalBytes: manifest.bytes, seconds });
       };
       const heard = onProgress === undefined ? undefined : say;
-      const result = await run(() => whole, { mode: 'full', onProgress: heard, signal }, true);
+      const result = await run(() => whole, { mode: 'full', onProgress: heard, onFinding, signal }, true);
       say(result);
       return result;
     },

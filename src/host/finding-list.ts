@@ -14,21 +14,25 @@ export type PlacedFinding = { key: string; finding: Finding };
 export class FindingList {
   total = 0;
   #placed: PlacedFinding[] = [];
+  readonly #onFirst: ((finding: Finding) => void) | undefined;
+
+  /** `onFirst` hears of the first finding as soon as there is one. */
+  constructor(onFirst?: (finding: Finding) => void) {
+    this.#onFirst = onFirst;
+  }
 
   add(path: BytePath, finding: Finding): void {
+    if (this.total === 0) this.#onFirst?.(finding);
     this.total += 1;
     // A slash sorts below every byte of a name, as the manifest orders.
     this.#placed.push({ key: path.replaceAll('/', '\0'), finding });
     if (this.#placed.length > MAX_KEPT) this.#prune();
   }
 
-  /** Counts findings that are not kept. */
-  count(more: number): void {
-    this.total += more;
-  }
-
   /** Adds what another list, of a worker, kept and counted. */
   merge(placed: readonly PlacedFinding[], total: number): void {
+    const [first] = placed;
+    if (this.total === 0 && first !== undefined) this.#onFirst?.(first.finding);
     this.total += total;
     this.#placed.push(...placed);
     if (this.#placed.length > MAX_KEPT) this.#prune();

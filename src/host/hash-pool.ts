@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 
+import type { Finding } from '../base/finding.ts';
 import type { FromWorker, ToWorker } from './hash-worker.ts';
 import { HostError, hostErrorOf } from './host-error.ts';
 import { close } from './linux.ts';
@@ -43,6 +44,8 @@ export type RunOptions = {
   /** What is looked at; everything unless told. */
   work?: Work;
   onProgress?: ((done: { files: number; bytes: number }) => void) | undefined;
+  /** Hears of the first finding of each thread at once. */
+  onFinding?: ((finding: Finding) => void) | undefined;
   signal?: AbortSignal | undefined;
 };
 
@@ -103,7 +106,7 @@ export class HashPool {
   }
 
   async #run(options: RunOptions): Promise<RunResult> {
-    const { mode, now, signal, onProgress } = options;
+    const { mode, now, signal, onProgress, onFinding } = options;
     const { control, counters, claimed, linked } = this.#job;
     const { work = { kind: 'units' } } = options;
     signal?.throwIfAborted();
@@ -123,7 +126,7 @@ export class HashPool {
       const run = { mode, root, at: now.toISOString(), clockOffset: (now.getTime() - Date.now()) / 1000 };
       const answers = await Promise.allSettled(
         this.#workers.map((worker) =>
-          ask(worker, { kind: 'run', run, work }).catch((thrown: unknown) => {
+          ask(worker, { kind: 'run', run, work }, onFinding).catch((thrown: unknown) => {
             stop();
             throw thrown;
           }),
@@ -163,11 +166,18 @@ function post(worker: Worker, message: ToWorker): void {
   worker.postMessage(message);
 }
 
-function ask(worker: Worker, message: ToWorker): Promise<MeasureAnswer> {
+function ask(
+  worker: Worker,
+  message: ToWorker,
+  onFinding: ((finding: Finding) => void) | undefined,
+): Promise<MeasureAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<MeasureAnswer>();
-  const onMessage = (reply: FromWorker): void => resolve(reply.answer);
+  const onMessage = (reply: FromWorker): void => {
+    if (reply.kind === 'done') resolve(reply.answer);
+    else onFinding?.(reply.finding);
+  };
   const onExit = (code: number): void => reject(new Error(`a hashing thread ended with code ${code}`));
-  worker.once('message', onMessage).once('error', reject).once('exit', onExit);
+  worker.on('message', onMessage).once('error', reject).once('exit', onExit);
   worker.ref();
   post(worker, message);
   return promise.finally(() => {

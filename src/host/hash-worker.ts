@@ -1,5 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 
+import type { Finding } from '../base/finding.ts';
 import { inspectTree } from './inspect-tree.ts';
 import type { MeasureAnswer, MeasureJob, MeasureRun, Work } from './measure-job.ts';
 import { type WatchJob, watchUntilStopped } from './watch-loop.ts';
@@ -13,8 +14,8 @@ export type ToWorker =
   | { kind: 'run'; run: MeasureRun; work: Work }
   | { kind: 'watch'; watch: WatchJob };
 
-/** What a hashing thread says back. */
-export type FromWorker = { kind: 'done'; answer: MeasureAnswer };
+/** What a hashing thread says back: its first finding at once, and all when it is done. */
+export type FromWorker = { kind: 'found'; finding: Finding } | { kind: 'done'; answer: MeasureAnswer };
 
 let job: MeasureJob | undefined;
 let thread = 0;
@@ -26,8 +27,8 @@ parentPort?.on('message', (message: ToWorker) => {
       break;
     case 'run': {
       if (job === undefined) throw new Error('a run came before its job');
-      const done: FromWorker = { kind: 'done', answer: inspectTree(job, message.run, message.work, thread) };
-      parentPort?.postMessage(done);
+      const onFirst = (finding: Finding): void => say({ kind: 'found', finding });
+      say({ kind: 'done', answer: inspectTree(job, message.run, message.work, thread, onFirst) });
       break;
     }
     case 'watch':
@@ -36,3 +37,7 @@ parentPort?.on('message', (message: ToWorker) => {
       break;
   }
 });
+
+function say(message: FromWorker): void {
+  parentPort?.postMessage(message);
+}

@@ -1,3 +1,4 @@
+import type { Finding } from '../base/finding.ts';
 import { compareEntry } from '../manifest/compare.ts';
 import { TYPE_DIR, TYPE_FILE, entryAt } from '../manifest/packed-tree.ts';
 import { packXattrs } from '../manifest/xattr-blob.ts';
@@ -18,11 +19,20 @@ import {
 } from './measure-job.ts';
 import { readEntry } from './read-entry.ts';
 
-/** Does what `work` says and gives what was found. `thread` numbers the caller from 0. */
-export function inspectTree(job: MeasureJob, run: MeasureRun, work: Work, thread: number): MeasureAnswer {
+/**
+ * Does what `work` says and gives what was found; `onFirst` hears of the first finding at once. `thread` numbers
+ * the caller from 0.
+ */
+export function inspectTree(
+  job: MeasureJob,
+  run: MeasureRun,
+  work: Work,
+  thread: number,
+  onFirst: (finding: Finding) => void,
+): MeasureAnswer {
   // A look at single entries may come amid a pass over all parts: its claims are its own.
   const own = work.kind === 'entries' ? { ...job, claimed: new Uint8Array(job.tree.count) } : job;
-  const inspection = new Inspection(own, run, thread);
+  const inspection = new Inspection(own, run, thread, onFirst);
   const inspector = new TreeInspector(inspection);
   switch (work.kind) {
     case 'units':

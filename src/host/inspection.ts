@@ -24,15 +24,16 @@ const SETTLE_SECONDS = 40;
 export class Inspection {
   readonly job: MeasureJob;
   readonly run: MeasureRun;
-  readonly findings: FindingList = new FindingList();
+  readonly findings: FindingList;
   readonly xattrs: MeasureAnswer['xattrs'] = [];
   readonly #counters: number;
   readonly #names: number;
 
-  constructor(job: MeasureJob, run: MeasureRun, thread: number) {
+  constructor(job: MeasureJob, run: MeasureRun, thread: number, onFirst: (finding: Finding) => void) {
     this.job = job;
     this.run = run;
     this.#counters = thread * 2;
+    this.findings = new FindingList(onFirst);
     this.#names = addressOf(job.tree.names);
   }
 

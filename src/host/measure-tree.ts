@@ -7,9 +7,10 @@ import { type PlacedFinding } from './finding-list.ts';
 import { HashPool, type Progress, workerCount } from './hash-pool.ts';
 import { HostError } from './host-error.ts';
 import { close } from './linux.ts';
-import { type MeasureAnswer, planJob } from './measure-job.ts';
+import type { MeasureAnswer } from './measure-job.ts';
 import { type Scope, scopeBits, scopeOf } from './measure-scope.ts';
 import { openRoot } from './open-root.ts';
+import { planJob } from './plan-job.ts';
 import { walkTree } from './walk-tree.ts';
 
 export type { Progress } from './hash-pool.ts';

@@ -303,6 +303,29 @@ describe('startMeasurer and startServer', () => {
     ]);
   });
 
+  it('are drifted at the first finding, while the rest is still being read', async () => {
+    const machine = await sealMachine();
+    await machine.tamper();
+    const rest = Promise.withResolvers<void>();
+    const createChecker: typeof createTreeChecker = (options) => {
+      const checker = createTreeChecker(options);
+      const full: typeof checker.full = async (...hearers) => {
+        const result = await checker.full(...hearers);
+        await rest.promise;
+        return result;
+      };
+      return { ...checker, full };
+    };
+    const [measurer, server] = [await measure(machine, { createChecker }), await serve(machine)];
+    await untilState(server.decideSocket, 'drifted');
+    expect(measurer.verdict()).toMatchObject({ driftTotal: 1, drift: [{ kind: 'modified' }] });
+    expect(measurer.verdict().measured).toBeUndefined();
+    rest.resolve();
+    await measurer.settled;
+    expect(measurer.verdict()).toMatchObject({ state: 'drifted', driftTotal: 1 });
+    expect(measurer.verdict().measured?.files).toBeGreaterThan(0);
+  });
+
   it('are drifted with a reason, for good, when a sweep fails', async () => {
     const machine = await sealMachine();
     let fault = false;
