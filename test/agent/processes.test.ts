@@ -1,63 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { latchPath } from '../../src/agent/latch.ts';
+import { line, port, start } from './agent-process.ts';
 import { type SealedMachine, ask, health, sealMachine, status, untilState } from './sealed-machine.ts';
 import { until } from './until.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-
-type Line = { readonly [field: string]: unknown };
-type Running = {
-  child: ChildProcess;
-  lines: Line[];
-  stderr: () => string;
-  /** The exit code, or the signal's name. */
-  ended: Promise<number | string>;
-};
-
-/** Starts the program itself with a verb. */
-async function start(
-  machine: SealedMachine,
-  verb: string,
-  environment: NodeJS.ProcessEnv = {},
-  yaml = '',
-): Promise<Running> {
-  const file = await machine.settingsFile(yaml);
-  const child = spawn(process.execPath, [MAIN, verb, '--config', file], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'], ...environment },
-  });
-  const lines: Line[] = [];
-  let rest = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk) => {
-    const parts = `${rest}${String(chunk)}`.split('\n');
-    rest = parts.pop() ?? '';
-    lines.push(...parts.map((line) => JSON.parse(line) as Line));
-  });
-  child.stderr.on('data', (chunk) => (stderr += String(chunk)));
-  const ended = once(child, 'close').then(([code, signal]) => (signal ?? code) as number | string);
-  onTestFinished(async () => {
-    child.kill('SIGCONT');
-    child.kill('SIGKILL');
-    await ended;
-  });
-  return { child, lines, stderr: () => stderr, ended };
-}
-
-function line(running: Running, code: string): Promise<Line> {
-  return until(`the log line "${code}"`, () => running.lines.find((entry) => entry['code'] === code));
-}
-
-async function port(running: Running): Promise<number> {
-  return (await line(running, 'serving'))['healthPort'] as number;
-}
 
 function socketOf(machine: SealedMachine): string {
   return `${machine.settings().runDirectory}/decide.sock`;
