@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 
 import { VERSION } from '../base/version.ts';
 import { addAgentVerbs } from './agent.ts';
+import { addApiKeyVerbs } from './apikey.ts';
 import { addAskVerb } from './ask.ts';
 import { addBuildVerb } from './build.ts';
 import { addCollectorVerb } from './collector.ts';
@@ -55,6 +56,7 @@ export async function runCli(
     });
   addKeyVerbs(program, context);
   addTrustVerbs(program, context);
+  addApiKeyVerbs(program, context);
   addTestVerb(program, context);
   addBuildVerb(program, context);
   addSignVerb(program, context);

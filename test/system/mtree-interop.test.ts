@@ -4,13 +4,14 @@ import { join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
+import { hasProgram } from '../support/has-program.ts';
 import { measureTree } from '../../src/host/measure-tree.ts';
 import { formatManifest } from '../../src/manifest/format.ts';
 import { RULES, makeImage, temporaryDirectory, writeTo } from './sealed-image.ts';
 
 // NetBSD's mtree (Debian: mtree-netbsd) and libarchive's bsdtar (Debian: libarchive-tools).
-const hasMtree = spawnSync('sh', ['-c', 'command -v mtree']).status === 0;
-const hasBsdtar = spawnSync('sh', ['-c', 'command -v bsdtar']).status === 0;
+const hasMtree = hasProgram('mtree');
+const hasBsdtar = hasProgram('bsdtar');
 
 /** A tree with what the two tools and we all know: no attributes. */
 async function tree(): Promise<{ root: string; manifest: string }> {
