@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import type { Verdict } from '../attestation/verdict.ts';
 import type { Finding } from '../base/finding.ts';
 import type { ReleaseId } from '../base/release-id.ts';
+import { type BoundsFound, scanBounds } from '../host/bounds-scan.ts';
 import { type TreeChecker, createTreeChecker } from '../host/check-tree.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
@@ -12,6 +13,7 @@ import { createMountWatch } from '../host/mount-watch.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
 import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
+import { createBoundsTier } from './bounds-tier.ts';
 import { latchPath, readLatch, writeLatch } from './latch.ts';
 import { type MountTier, createMountTier } from './mount-tier.ts';
 import { createProgressTeller } from './progress-teller.ts';
@@ -135,7 +137,9 @@ async function measure(context: Context): Promise<void> {
     const { sweepSeconds } = settings;
     const sweep = createSweepTier({ checker, watchRelease, everySeconds: sweepSeconds, log, now });
     const watch = createWatchTier({ checker, sweep, log });
-    if (!stop.aborted) await runTiers([watch, sweep], surroundings, stop);
+    const { root } = settings;
+    const bounds = createBoundsTier({ root, plan: mounts.plan, everySeconds: sweepSeconds, now });
+    if (!stop.aborted) await runTiers([watch, sweep, bounds], surroundings, stop);
   } finally {
     looking.abort();
     await looks;
@@ -192,7 +196,7 @@ async function standsUnderLatch({ settings, deps, keeper, bootId }: Context): Pr
 
 /** The first check, which reads everything. */
 async function checkWhole(
-  { deps, keeper, stop }: Context,
+  { settings, deps, keeper, stop }: Context,
   checker: TreeChecker,
   watchRelease: ReleaseWatch,
   mounts: MountTier,
@@ -207,14 +211,15 @@ async function checkWhole(
     };
     const { files, bytes, seconds, findings, findingsTotal } = await checker.full(tell, stop, onFinding);
     await told;
+    const beyond = await lookIntoMutable(settings.root, mounts, at(deps), stop);
     // The mounts once more, so that no check ends well over what was mounted in its last second.
     const others = [...(await watchRelease(at(deps))), ...mounts.look(at(deps))];
     if (stop.aborted) return;
     await keeper.apply({
       type: 'checked',
       at: at(deps),
-      findings: [...others, ...findings],
-      findingsTotal: others.length + findingsTotal,
+      findings: [...others, ...beyond.findings, ...findings],
+      findingsTotal: others.length + beyond.findingsTotal + findingsTotal,
       measured: { files, bytes, seconds },
     });
   } catch (thrown) {
@@ -223,6 +228,19 @@ async function checkWhole(
     deps.log.error({ code: 'check-failed', reason }, reason.message);
     await keeper.apply({ type: 'failed', at: at(deps), reason });
   }
+}
+
+async function lookIntoMutable(
+  root: string,
+  mounts: MountTier,
+  time: string,
+  signal: AbortSignal,
+): Promise<Pick<BoundsFound, 'findings' | 'findingsTotal'>> {
+  const plan = mounts.plan();
+  // Without a plan the mount tables could not be read, which is a failed check of its own.
+  return plan === undefined
+    ? { findings: [], findingsTotal: 0 }
+    : scanBounds({ root, plan, at: time, signal });
 }
 
 function at({ now }: MeasurerDependencies): string {

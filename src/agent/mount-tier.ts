@@ -1,4 +1,5 @@
 import type { Finding } from '../base/finding.ts';
+import type { BoundsPlan } from '../host/bounds-plan.ts';
 import type { Log } from '../host/log.ts';
 import type { MountWatch } from '../host/mount-watch.ts';
 import { createPacer } from './pacer.ts';
@@ -14,23 +15,28 @@ const SILENCE_MS = 60_000;
 export type MountTier = Tier & {
   /** Looks once, between two turns: what is new since the last look. @throws HostError */
   look: (at: string) => Finding[];
+  /** Where to look into mutable areas, as of the last look; undefined before the first. */
+  plan: () => BoundsPlan | undefined;
 };
 
 /** Mount tables, looked at each second: what lies over, under and in what is measured, and with which options. */
 export function createMountTier(watch: MountWatch, log: Log, now: () => Date): MountTier {
   const pacer = createPacer();
   let isFirst = true;
+  let plan: BoundsPlan | undefined;
   const look = (at: string): Finding[] => {
     const seen = watch(at);
     if (seen === undefined) return [];
     if (isFirst && seen.view === 'own') log.warn({ code: 'mounts-own-view' }, OWN_VIEW);
     isFirst = false;
+    plan = seen.plan;
     return seen.findings;
   };
   return {
     name: 'mounts',
     silenceMs: SILENCE_MS,
     look,
+    plan: () => plan,
     run: async (context, signal) => {
       while (!signal.aborted) {
         try {

@@ -1,10 +1,11 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { bytePathOfText, isWithin } from '../base/byte-path.ts';
+import { bytePathOfText } from '../base/byte-path.ts';
 import { sha256 } from '../base/digest.ts';
 import { messageOf } from '../base/errors.ts';
 import { type Finding, type FindingKind, finding } from '../base/finding.ts';
+import { isAtOrBelow } from '../base/image-path.ts';
 import type { MeasureRules } from '../base/measure-rules.ts';
 import { BundleError } from '../bundle/bundle-error.ts';
 import { BUNDLE_FILE_NAMES } from '../bundle/bundle-files.ts';
@@ -55,18 +56,15 @@ function isMeasured(path: string | undefined, rules: MeasureRules): boolean {
   return (
     path !== undefined &&
     isInRoots(path, rules) &&
-    ![...rules.mutable, rules.bundle].some((other) => isBelow(path, other))
+    ![...rules.mutable.map((area) => area.path), rules.bundle].some((other) => isAtOrBelow(path, other))
   );
 }
 
 function isInRoots(path: string, rules: MeasureRules): boolean {
   return (
-    rules.roots.some((root) => isBelow(path, root)) && !rules.mutable.some((other) => isBelow(path, other))
+    rules.roots.some((root) => isAtOrBelow(path, root)) &&
+    !rules.mutable.some((area) => isAtOrBelow(path, area.path))
   );
-}
-
-function isBelow(path: string, ancestor: string): boolean {
-  return isWithin(bytePathOfText(path), bytePathOfText(ancestor));
 }
 
 async function checkTrust(path: string, expected: string, at: string): Promise<Finding[]> {

@@ -7,6 +7,7 @@ import {
   extension,
   mountRule,
 } from './mount-rules.ts';
+import { type MutableArea, mutableArea } from './mutable-rules.ts';
 import { type FieldPath, type Reader, list, record } from './shape.ts';
 
 /**
@@ -18,9 +19,9 @@ export type MeasureRules = {
   roots: string[];
   /**
    * Directories whose content may change. The directory itself (type, mode, owner, xattrs) is measured, what
-   * is below it is not.
+   * is below it is not, but kept within bounds.
    */
-  mutable: string[];
+  mutable: MutableArea[];
   /** Paths that must not exist, said on their own so that a finding can name the rule. */
   absent: string[];
   /**
@@ -44,7 +45,7 @@ export const DEFAULT_BUNDLE_DIRECTORY = '/usr/share/sealborn/bundle';
 export const measureRules: Reader<MeasureRules> = meaningful(
   record({
     roots: list(imagePath, { min: 1, max: 64 }),
-    mutable: list(imagePath, { max: 1024 }),
+    mutable: list(mutableArea, { max: 1024 }),
     absent: list(imagePath, { max: 1024 }),
     bundle: imagePath,
     mounts: list(mountRule, { max: 256 }),
@@ -89,7 +90,7 @@ function* meaningless(rules: MeasureRules): Generator<{ path: FieldPath; message
 function withoutEffect(rule: MountRule, { roots, mutable }: MeasureRules): string | undefined {
   const { path, types, require, forbid, optional } = rule;
   if (path === '/' && optional) return 'something is always mounted on "/"';
-  const isFree = mutable.some((area) => isAtOrBelow(path, area));
+  const isFree = mutable.some((area) => isAtOrBelow(path, area.path));
   if (isFree && optional && types.length + require.length + forbid.length === 0) {
     return `"${path}" is mutable, where anything may be mounted`;
   }

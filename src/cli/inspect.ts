@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 
 import type { MountRule } from '../base/mount-rules.ts';
+import type { MutableArea } from '../base/mutable-rules.ts';
 import type { Inspection } from '../release/inspect-bundle.ts';
 import { EXIT } from './exit-codes.ts';
 import { type Terminal, formatBytes, formatCount, labelled } from './terminal.ts';
@@ -54,7 +55,7 @@ function describe(inspection: Inspection, { outStyle }: Terminal): string {
         : `${formatCount(manifest.entries)} entries, ${formatCount(manifest.files)} files, ${formatBytes(manifest.bytes)}`,
     ],
     ['measured', measure.roots.join(' ')],
-    ['mutable', measure.mutable.length === 0 ? '(nothing)' : measure.mutable.join(' ')],
+    ['mutable', measure.mutable.length === 0 ? '(nothing)' : measure.mutable.map(describeArea).join(' ')],
     ['mounts', measure.mounts.length === 0 ? '(none)' : measure.mounts.map(describeRule).join('; ')],
     ['extensions', measure.extensions.length === 0 ? '(none)' : measure.extensions.join(' ')],
     ['absent', measure.absent.length === 0 ? '(nothing)' : measure.absent.join(' ')],
@@ -74,6 +75,10 @@ function describe(inspection: Inspection, { outStyle }: Terminal): string {
     labelled([...rows, ...claims, ...files], outStyle) +
     `${outStyle.warn('not verified')}: run "sealborn verify" with a trust set\n`
   );
+}
+
+function describeArea({ path, allow }: MutableArea): string {
+  return allow.length === 0 ? path : `${path} (may hold ${allow.join(', ')})`;
 }
 
 function describeRule({ path, types, require, forbid, optional }: MountRule): string {

@@ -5,17 +5,8 @@ import { BUNDLE_FILE_LIMITS, BUNDLE_FILE_NAMES, type BundleFileName } from '../b
 import { describeContent, unexpectedFinding } from '../manifest/compare.ts';
 import { TYPE_FILE } from '../manifest/packed-tree.ts';
 import { hasher, lister, nameAddress, stat } from './instruments.ts';
-import {
-  ELOOP,
-  ENOENT,
-  ENOTDIR,
-  OPEN_DIRECTORY,
-  OPEN_FILE,
-  close,
-  errno,
-  errnoName,
-  openat,
-} from './linux.ts';
+import { ELOOP, ENOENT, ENOTDIR, OPEN_FILE, close, errno, errnoName, openat } from './linux.ts';
+import { openBelow } from './open-below.ts';
 import { entryOfStat, readEntry } from './read-entry.ts';
 import { STAMP_WORDS } from './stat.ts';
 
@@ -37,7 +28,7 @@ export function checkBundleArea(
   mayBeEmpty: boolean,
   at: string,
 ): Finding[] {
-  const directory = openDirectory(root, path);
+  const directory = openBelow(root, path);
   if (directory < 0) {
     const error = -directory;
     const reported = error === ENOENT || error === ENOTDIR || error === ELOOP;
@@ -121,17 +112,4 @@ function compareContent(
   const found = hasher.digest.toString('hex');
   if (found === digest) return [];
   return [finding(path, 'modified', expected, `size=${actual.size} sha256=${found}`, at)];
-}
-
-/** A descriptor, or minus the errno. */
-function openDirectory(root: number, path: BytePath): number {
-  let within = root;
-  for (const name of path.split('/')) {
-    const opened = openat(within, nameAddress(name), OPEN_DIRECTORY);
-    const error = opened < 0 ? errno() : 0;
-    if (within !== root) close(within);
-    if (error !== 0) return -error;
-    within = opened;
-  }
-  return within;
 }

@@ -1,6 +1,7 @@
 import type { BytePath } from '../base/byte-path.ts';
 import { escapeText } from '../base/display.ts';
 import { type Finding, finding } from '../base/finding.ts';
+import type { BoundsPlan } from './bounds-plan.ts';
 import { type MountScope, placeKind } from './mount-scope.ts';
 import { type MountTable, pathInTable, pathInTree } from './mount-table.ts';
 
@@ -20,6 +21,7 @@ export function compareMountViews(
   { own, init }: MountViews,
   root: BytePath,
   rules: MountScope,
+  plan: BoundsPlan,
   at: string,
 ): Finding[] {
   if (init === undefined || init === own) return [];
@@ -37,7 +39,10 @@ export function compareMountViews(
   const rootFinding = compare('' as BytePath);
   // All that lies in another tree differs too; once is enough.
   if (rootFinding !== undefined) return [rootFinding];
-  const paths = new Set<BytePath>();
+  // What is looked into must be the machine's too: a unit with a /tmp of its own would look at nothing.
+  const paths = new Set<BytePath>(
+    plan.starts.map(({ path }) => path).filter((path) => rules.areas.has(path)),
+  );
   for (const table of [own, init]) {
     for (const mount of table.mounts) {
       const path = pathInTree(root, mount.path);

@@ -84,7 +84,9 @@ export const AT_EMPTY_PATH = 0x1000;
 
 /** Types in a directory listing (dirent.h). */
 export const DT_UNKNOWN = 0;
+export const DT_CHR = 2;
 export const DT_DIR = 4;
+export const DT_BLK = 6;
 export const DT_REG = 8;
 
 // Held here for good: nothing may free memory whose address a system call was given.

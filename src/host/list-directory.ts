@@ -19,23 +19,29 @@ export class DirectoryLister {
 
   /** Lists an open directory from where its position stands; 0, or the errno. */
   list(descriptor: number, onName: OnName): number {
-    const { bytes, address } = this.#memory;
     for (;;) {
-      const length = getdents64(descriptor, address, LISTING_BYTES);
-      if (length < 0) {
-        const error = errno();
-        if (error === EINTR) continue;
-        return error;
-      }
-      if (length === 0) return 0;
-      for (let at = 0; at < length;) {
-        const from = at + RECORD_NAME;
-        let to = from;
-        while (bytes[to] !== 0) to += 1;
-        const dots = bytes[from] === DOT && (to === from + 1 || (to === from + 2 && bytes[from + 1] === DOT));
-        if (!dots) onName(bytes, from, to, bytes[at + RECORD_TYPE] ?? 0, address + from);
-        at += (bytes[at + RECORD_LENGTH] ?? 0) | ((bytes[at + RECORD_LENGTH + 1] ?? 0) << 8);
-      }
+      const listed = this.listSome(descriptor, onName);
+      if (listed <= 0) return -listed;
     }
+  }
+
+  /** Lists some 1,000 names more: a positive number, 0 at the end, or minus the errno. */
+  listSome(descriptor: number, onName: OnName): number {
+    const { bytes, address } = this.#memory;
+    let length = getdents64(descriptor, address, LISTING_BYTES);
+    while (length < 0) {
+      const error = errno();
+      if (error !== EINTR) return -error;
+      length = getdents64(descriptor, address, LISTING_BYTES);
+    }
+    for (let at = 0; at < length;) {
+      const from = at + RECORD_NAME;
+      let to = from;
+      while (bytes[to] !== 0) to += 1;
+      const dots = bytes[from] === DOT && (to === from + 1 || (to === from + 2 && bytes[from + 1] === DOT));
+      if (!dots) onName(bytes, from, to, bytes[at + RECORD_TYPE] ?? 0, address + from);
+      at += (bytes[at + RECORD_LENGTH] ?? 0) | ((bytes[at + RECORD_LENGTH + 1] ?? 0) << 8);
+    }
+    return length;
   }
 }

@@ -20,7 +20,7 @@ export type Scope = {
 export function scopeOf(rules: MeasureRules): Scope {
   return {
     roots: rules.roots.map(bytePathOfText),
-    mutable: rules.mutable.map(bytePathOfText),
+    mutable: rules.mutable.map(({ path }) => bytePathOfText(path)),
     absent: rules.absent.map(bytePathOfText),
     bundle: bytePathOfText(rules.bundle),
   };

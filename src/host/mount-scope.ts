@@ -1,6 +1,7 @@
 import { type BytePath, bytePathOfText, isWithin } from '../base/byte-path.ts';
 import type { MeasureRules } from '../base/measure-rules.ts';
 import { EXTENSION_PATHS, type MountRule } from '../base/mount-rules.ts';
+import { BOUNDS, type Bound } from '../base/mutable-rules.ts';
 import { type Scope, scopeOf } from './measure-scope.ts';
 
 /** What of a release's rules concerns mounts; paths are below the root of the tree. */
@@ -9,6 +10,8 @@ export type MountScope = {
   rules: ReadonlyMap<BytePath, MountRule>;
   /** Where the overlay of a system extension may lie. */
   extensions: ReadonlySet<BytePath>;
+  /** Mutable areas, each with what may not be there. */
+  areas: ReadonlyMap<BytePath, ReadonlySet<Bound>>;
 };
 
 export function mountScopeOf(rules: MeasureRules): MountScope {
@@ -16,6 +19,12 @@ export function mountScopeOf(rules: MeasureRules): MountScope {
     scope: scopeOf(rules),
     rules: new Map(rules.mounts.map((rule) => [bytePathOfText(rule.path), rule])),
     extensions: new Set(rules.extensions.flatMap((name) => EXTENSION_PATHS[name].map(bytePathOfText))),
+    areas: new Map(
+      rules.mutable.map(({ path, allow }) => [
+        bytePathOfText(path),
+        new Set(BOUNDS.filter((bound) => !allow.includes(bound))),
+      ]),
+    ),
   };
 }
 

@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { type BytePath, bytePathOfText } from '../base/byte-path.ts';
 import { type Finding, finding } from '../base/finding.ts';
 import type { MeasureRules } from '../base/measure-rules.ts';
+import { type BoundsPlan, planBounds } from './bounds-plan.ts';
 import { type MountViews, compareMountViews } from './compare-mount-views.ts';
 import { HostError, hostErrorOf } from './host-error.ts';
 import { judgeMounts } from './judge-mounts.ts';
@@ -28,7 +29,12 @@ export type MountWatchOptions = {
  */
 export type MountView = 'init' | 'own';
 
-export type MountLook = { findings: Finding[]; view: MountView };
+export type MountLook = {
+  findings: Finding[];
+  view: MountView;
+  /** Where to look, to see that mutable areas keep within their bounds. */
+  plan: BoundsPlan;
+};
 
 /** Looks at the mount tables; undefined where they have not changed since the last look. */
 export type MountWatch = (at: string) => MountLook | undefined;
@@ -68,10 +74,12 @@ export function createMountWatch(options: MountWatchOptions): MountWatch {
     if (!read()) return undefined;
     looked = true;
     let seen = parse(ownBytes, initBytes);
-    let differing = compareMountViews(seen, root, rules, at);
+    let bounds = planBounds(seen.own, root, rules, isRunning, at);
+    let differing = compareMountViews(seen, root, rules, bounds.plan, at);
     for (let tries = 1; differing.length > 0 && tries < TRIES && read(); tries += 1) {
       seen = parse(ownBytes, initBytes);
-      differing = compareMountViews(seen, root, rules, at);
+      bounds = planBounds(seen.own, root, rules, isRunning, at);
+      differing = compareMountViews(seen, root, rules, bounds.plan, at);
     }
     const machine = seen.init ?? seen.own;
     const findings = [
@@ -79,8 +87,9 @@ export function createMountWatch(options: MountWatchOptions): MountWatch {
       ...differing,
       ...judgeMounts(machine, root, rules, !isRunning, at),
       ...history(machine, at),
+      ...bounds.findings,
     ];
-    return { findings, view: seen.init === undefined ? 'own' : 'init' };
+    return { findings, view: seen.init === undefined ? 'own' : 'init', plan: bounds.plan };
   };
 }
 

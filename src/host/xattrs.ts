@@ -56,6 +56,17 @@ export class XattrReader {
     );
   }
 
+  /** Whether the inode with this name has an attribute; `error` is 0 then, or where it has none. */
+  isOnName(directory: number, name: string, attribute: string): boolean {
+    const path = this.#path.bytes;
+    path[path.write(`/proc/self/fd/${directory}/${name}`, 'latin1')] = 0;
+    this.#name.bytes[this.#name.bytes.write(attribute, 'latin1')] = 0;
+    const length = lgetxattr(this.#path.address, this.#name.address, this.#value.address, VALUE_BYTES);
+    const error = length < 0 ? errno() : 0;
+    this.error = error === ENODATA || error === EOPNOTSUPP ? 0 : error;
+    return length >= 0;
+  }
+
   #read(list: () => number, get: () => number): Uint8Array {
     for (let tries = 1; ; tries += 1) {
       const length = list();

@@ -142,7 +142,7 @@ async function requirePlaceOutsideImage(options: BuildOptions, repository: Repos
   const inImage = (path: string): string => resolve(join(root, path));
   const within = (path: string): boolean => out === path || out.startsWith(path === '/' ? path : `${path}/`);
   const measured = roots.some((path) => within(inImage(path)));
-  const free = out === inImage(bundle) || mutable.some((path) => within(inImage(path)));
+  const free = out === inImage(bundle) || mutable.some(({ path }) => within(inImage(path)));
   if (!measured || free) return;
   throw new ReleaseError('output-in-image', `"${options.out}" lies inside the image that is being measured`, {
     hint: `Write the bundle elsewhere, or to its place in the image: "${inImage(bundle)}".`,

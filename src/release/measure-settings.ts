@@ -1,7 +1,19 @@
 import { imagePath } from '../base/image-path.ts';
 import { DEFAULT_BUNDLE_DIRECTORY, type MeasureRules, meaningful } from '../base/measure-rules.ts';
 import { type MountRule, extension, fileSystemType, mountOption } from '../base/mount-rules.ts';
+import { BOUNDS, type MutableArea, bound } from '../base/mutable-rules.ts';
 import { type Reader, bool, list, mapped, optional, record } from '../base/shape.ts';
+
+/** A plain path, or one with what may be there. */
+const areaWithBounds: Reader<MutableArea> = mapped(
+  record({ path: imagePath, allow: optional(list(bound, { max: BOUNDS.length })) }),
+  ({ path, allow = [] }) => ({ path, allow }),
+);
+
+const writtenArea: Reader<MutableArea> = (value, path, problems) =>
+  typeof value === 'string'
+    ? { path: imagePath(value, path, problems), allow: [] }
+    : areaWithBounds(value, path, problems);
 
 const writtenMount: Reader<MountRule> = mapped(
   record({
@@ -28,7 +40,7 @@ export const measureSettings: Reader<MeasureRules> = meaningful(
   mapped(
     record({
       roots: list(imagePath, { min: 1, max: 64 }),
-      mutable: optional(list(imagePath, { max: 1024 })),
+      mutable: optional(list(writtenArea, { max: 1024 })),
       absent: optional(list(imagePath, { max: 1024 })),
       bundle: optional(imagePath),
       mounts: optional(list(writtenMount, { max: 256 })),

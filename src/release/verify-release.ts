@@ -1,4 +1,5 @@
 import type { Finding } from '../base/finding.ts';
+import { type BoundsFound, scanBounds } from '../host/bounds-scan.ts';
 import { type CheckResult, createTreeChecker } from '../host/check-tree.ts';
 import { MAX_FINDINGS } from '../host/finding-list.ts';
 import { type LoadedRelease, type ReleasePlace, loadRelease } from '../host/load-release.ts';
@@ -19,7 +20,7 @@ export type Verified = { loaded: LoadedRelease; check: CheckResult | undefined }
 
 /**
  * Verifies a bundle against a trust set and, with a root, every file of the image against its manifest and what
- * is mounted in it against its rules. Drift is a result, not an error.
+ * is mounted and what lies in mutable areas against its rules. Drift is a result, not an error.
  * @throws BundleError, ManifestError, PolicyError, HostError where the bundle is refused or can't be read
  */
 export async function verifyRelease(options: VerifyOptions): Promise<Verified> {
@@ -37,18 +38,28 @@ export async function verifyRelease(options: VerifyOptions): Promise<Verified> {
     ...(options.workers === undefined ? {} : { workers: options.workers }),
   });
   try {
-    const before = look(options.now().toISOString())?.findings ?? [];
+    const at = (): string => options.now().toISOString();
+    const before = look(at());
     const check = await checker.full(options.onProgress);
-    const after = look(options.now().toISOString())?.findings ?? [];
-    return { loaded, check: withFindings(check, [...before, ...after]) };
+    const beyond = before && (await scanBounds({ root, plan: before.plan, at: at() }));
+    const mounts = [...(before?.findings ?? []), ...(look(at())?.findings ?? [])];
+    return { loaded, check: withFindings(check, mounts, beyond) };
   } finally {
     await checker.close();
   }
 }
 
 /** The mounts' findings come first: they say what the files were read through. */
-function withFindings(check: CheckResult, looked: readonly Finding[]): CheckResult {
+function withFindings(
+  check: CheckResult,
+  looked: readonly Finding[],
+  beyond: BoundsFound | undefined,
+): CheckResult {
   const mounts = [...new Map(looked.map((found) => [`${found.kind} ${found.path}`, found])).values()];
-  const findings = [...mounts, ...check.findings].slice(0, MAX_FINDINGS);
-  return { ...check, findings, findingsTotal: mounts.length + check.findingsTotal };
+  const findings = [...mounts, ...(beyond?.findings ?? []), ...check.findings].slice(0, MAX_FINDINGS);
+  return {
+    ...check,
+    findings,
+    findingsTotal: mounts.length + (beyond?.findingsTotal ?? 0) + check.findingsTotal,
+  };
 }

@@ -32,10 +32,21 @@ describe('measureSettings', () => {
     ]);
   });
 
+  it('reads a mutable area as a path or with what it may hold', () => {
+    expect(read('roots: [/]', 'mutable: [/tmp, {path: /dev, allow: [devices]}]').mutable).toEqual([
+      { path: '/tmp', allow: [] },
+      { path: '/dev', allow: ['devices'] },
+    ]);
+    expect(refusal('roots: [/]', 'mutable: [{path: /dev, allow: [suid]}]')).toContain(
+      'must be one of setuid',
+    );
+    expect(refusal('roots: [/]', 'mutable: [tmp]')).toContain('must be an absolute path');
+  });
+
   it('gives rules that a signed release states and reads back', () => {
     const rules = read(
       'roots: [/]',
-      'mutable: [/tmp]',
+      'mutable: [/tmp, {path: /dev, allow: [devices]}]',
       'extensions: [sysext]',
       'mounts:',
       '- {path: /usr, types: [erofs, ext4], require: [ro, nodev]}',

@@ -1,10 +1,14 @@
 import { DEFAULT_BUNDLE_DIRECTORY, type MeasureRules } from '../../src/base/measure-rules.ts';
+import type { MutableArea } from '../../src/base/mutable-rules.ts';
 
-/** Rules of a release that measures everything, but for what `change` says. */
-export function rulesWith(change: Partial<MeasureRules> = {}): MeasureRules {
+/** Rules of a release that measures everything, but for what is said; a mutable area may be its path alone. */
+export function rulesWith({
+  mutable = [],
+  ...change
+}: Partial<Omit<MeasureRules, 'mutable'>> & { mutable?: (string | MutableArea)[] } = {}): MeasureRules {
   return {
     roots: ['/'],
-    mutable: [],
+    mutable: mutable.map((area) => (typeof area === 'string' ? { path: area, allow: [] } : area)),
     absent: [],
     bundle: DEFAULT_BUNDLE_DIRECTORY,
     mounts: [],

@@ -170,7 +170,7 @@ describe('measureTree', () => {
 
   test('refuses a mutable path that is no directory, and a bundle behind a link', async () => {
     const root = makeImage();
-    const mutable = { ...RULES, mutable: ['/etc/passwd'] };
+    const mutable = { ...RULES, mutable: [{ path: '/etc/passwd', allow: [] }] };
     await expect(measure(root, { rules: mutable })).rejects.toEqual(refusal('rule-unusable'));
     await expect(measure(root, { rules: { ...RULES, bundle: '/bin/bundle' } })).rejects.toEqual(
       refusal('rule-unusable'),

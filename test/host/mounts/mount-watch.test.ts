@@ -193,15 +193,18 @@ describe('createMountWatch: the view of PID 1', () => {
       { ...usr, id: 22 },
       { id: 23, parent: 22, path: '/usr', device: '8:2', type: 'erofs', options: 'ro,nosuid', root: '/' },
       { id: 24, path: '/etc', root: '/etc', options: 'ro' },
-      { id: 25, path: '/tmp', type: 'tmpfs', device: '0:99' },
+      { id: 25, path: '/tmp', type: 'tmpfs', device: '0:99', options: 'rw,nosuid,nodev' },
     ];
-    expect(machine(allowed).found([usr], own)).toEqual([]);
+    const demanded = rule('/tmp', { require: ['nosuid', 'nodev'] });
+    expect(machine({ mounts: [rule('/usr'), demanded] }).found([usr, tmp], own)).toEqual([]);
+    // Looked into, it must be the machine's.
+    expect(machine(allowed).found([usr, tmp], own)).toEqual(['overmounted /tmp']);
   });
 
   it('says so where PID 1 can not be seen, and finds it where it could be before', () => {
     const { show, look, found } = machine(allowed);
     show(undefined, [usr]);
-    expect(look()).toEqual({ findings: [], view: 'own' });
+    expect(look()).toMatchObject({ findings: [], view: 'own' });
     expect(found([usr])).toEqual([]);
     show(undefined, [usr]);
     expect(look()).toMatchObject({
