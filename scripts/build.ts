@@ -1,36 +1,30 @@
 /**
- * Makes `dist/`: `sealborn.js`, the whole program in one file, `hash-worker.js`, the file that its hashing
+ * Makes `dist/`: `sealborn.js`, the pipeline's program with every verb in one file, and the files that its
  * threads run, and `client.js` with `client.d.ts`, which other programs import as `sealborn/client`. koffi and cedar-wasm stay outside: both load a file of their own (a native library, a wasm
- * module) from beside themselves.
+ * module) from beside themselves. What goes into an image is made by scripts/package.ts.
  */
 import { execFileSync } from 'node:child_process';
 import { chmod, rm, writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 
 import { build } from 'esbuild';
 
-const path = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
+import { BUNDLE, WORKERS, project } from './bundle.ts';
 
-await rm(path('dist'), { recursive: true, force: true });
+await rm(project('dist'), { recursive: true, force: true });
 const result = await build({
-  entryPoints: { sealborn: path('src/main.ts'), 'hash-worker': path('src/host/hash-worker.ts') },
-  outdir: path('dist'),
-  bundle: true,
-  platform: 'node',
-  target: 'node26',
-  format: 'esm',
-  external: ['koffi', '@cedar-policy/cedar-wasm'],
-  banner: {
-    // Some dependencies are CommonJS and call require() for modules of Node.
-    js: '#!/usr/bin/env node\nimport { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+  ...BUNDLE,
+  entryPoints: {
+    sealborn: project('src/main.ts'),
+    ...Object.fromEntries(WORKERS.map((name) => [name, project(`src/host/${name}.ts`)])),
   },
-  legalComments: 'none',
+  outdir: project('dist'),
+  external: ['koffi', '@cedar-policy/cedar-wasm'],
+  banner: { js: `#!/usr/bin/env node\n${BUNDLE.banner?.['js'] ?? ''}` },
   metafile: true,
-  logLevel: 'warning',
 });
 const client = await build({
-  entryPoints: { client: path('src/client/client.ts') },
-  outdir: path('dist'),
+  entryPoints: { client: project('src/client/client.ts') },
+  outdir: project('dist'),
   bundle: true,
   platform: 'node',
   target: 'node22', // it runs in other people's programs
@@ -40,12 +34,12 @@ const client = await build({
 });
 execFileSync(
   process.execPath,
-  [path('node_modules/typescript/bin/tsc'), '--project', path('src/client/tsconfig.json')],
+  [project('node_modules/typescript/bin/tsc'), '--project', project('src/client/tsconfig.json')],
   { stdio: 'inherit' },
 );
-await rm(path('dist/connection.d.ts')); // client.d.ts holds every type that is public
-await chmod(path('dist/sealborn.js'), 0o755);
-await writeFile(path('dist/meta.json'), JSON.stringify(result.metafile));
+await rm(project('dist/connection.d.ts')); // client.d.ts holds every type that is public
+await chmod(project('dist/sealborn.js'), 0o755);
+await writeFile(project('dist/meta.json'), JSON.stringify(result.metafile));
 const outputs = { ...result.metafile.outputs, ...client.metafile.outputs };
 for (const [file, { bytes }] of Object.entries(outputs)) {
   process.stdout.write(`${file}  ${(bytes / 1000).toFixed(0)} KB\n`);

@@ -1,3 +1,4 @@
 import { runCli } from './cli/program.ts';
+import { PIPELINE_PROGRAM } from './cli/programs/pipeline.ts';
 
-process.exitCode = await runCli(process.argv.slice(2));
+process.exitCode = await runCli(PIPELINE_PROGRAM, process.argv.slice(2));

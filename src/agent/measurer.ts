@@ -10,6 +10,7 @@ import { makeDirectory } from '../host/files.ts';
 import { loadRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log.ts';
 import { createMountWatch } from '../host/mount-watch.ts';
+import { releaseMemory } from '../host/release-memory.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
 import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
@@ -134,6 +135,7 @@ async function measure(context: Context): Promise<void> {
     await checkWhole(context, checker, watchRelease, mounts);
     context.settled();
     await checker.endFull();
+    await releaseMemory(log);
     const { sweepSeconds } = settings;
     const sweep = createSweepTier({ checker, watchRelease, everySeconds: sweepSeconds, log, now });
     const watch = createWatchTier({ checker, sweep, log });

@@ -3,8 +3,9 @@ import type { DecisionLogRules } from '../base/decision-log-rules.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
 import { serveHttp } from '../host/http-server.ts';
-import { loadRelease } from '../host/load-release.ts';
+import { loadServedRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log.ts';
+import { releaseMemory } from '../host/release-memory.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
 import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
@@ -146,6 +147,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
     'serving decisions, status and health',
   );
   notify('READY=1');
+  await releaseMemory(log);
   return {
     verdict,
     decideSocket: sockets.decideSocket,
@@ -169,7 +171,7 @@ async function loadOwnRelease(
 ): Promise<LoadedHalf> {
   try {
     const pin = await readTrustPin(environment);
-    const { verified, policy, access } = await loadRelease({
+    const { verified, policy, access } = await loadServedRelease({
       ...settings,
       ...(pin === undefined ? {} : { pin }),
     });

@@ -1,3 +1,5 @@
+import { isSea } from 'node:sea';
+
 import type { Command } from 'commander';
 
 import { EXIT } from './exit-codes.ts';
@@ -29,7 +31,8 @@ export function addAgentVerbs(program: Command, context: CliContext): void {
       void untilStopped().then(() => stop.abort());
       await superviseHalves({
         settingsFile: config,
-        entry: process.argv.slice(1, 2),
+        // As one executable, there is no script between the program and its verb.
+        entry: isSea() ? [] : process.argv.slice(1, 2),
         environment: process.env,
         log: createLog('sealborn-run'),
         stop: stop.signal,

@@ -1,24 +1,21 @@
 import { Command, CommanderError } from 'commander';
 
 import { VERSION } from '../base/version.ts';
-import { addAgentVerbs } from './agent.ts';
-import { addApiKeyVerbs } from './apikey.ts';
-import { addAskVerb } from './ask.ts';
-import { addBuildVerb } from './build.ts';
-import { addCollectorVerb } from './collector.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { UsageError, reportFailure } from './failure.ts';
-import { addInspectVerb } from './inspect.ts';
-import { addKeyVerbs } from './key.ts';
-import { addSignVerb } from './sign.ts';
-import { addStatusVerb } from './status.ts';
 import { type Terminal, processTerminal } from './terminal.ts';
-import { addTestVerb } from './test.ts';
-import { addTrustVerbs } from './trust.ts';
 import type { CliContext } from './verb.ts';
-import { addVerifyVerb } from './verify.ts';
 
-const AFTER_HELP = `
+/** One executable: its name, what its help says, and its verbs. */
+export type CliProgram = {
+  name: string;
+  description: string;
+  /** Command lines with which a newcomer begins. */
+  start: string;
+  configure: (program: Command, context: CliContext) => void;
+};
+
+const EXIT_CODES = `
 Exit codes of every verb:
   0   good                        64  wrong usage
   1   the answer is no            66  an input is not there
@@ -27,45 +24,36 @@ Exit codes of every verb:
                                   73  an output exists already
                                   74  reading or writing failed
                                   77  permission denied
-
-Start here: sealborn key new release; sealborn build --help
 `;
 
-/**
- * Runs one command line (without the program's own name) and gives its exit code. Whatever fails is reported
- * on the terminal; nothing is thrown.
- */
-export async function runCli(
-  argv: readonly string[],
-  terminal: Terminal = processTerminal(),
-): Promise<ExitCode> {
-  const context: CliContext = { terminal, exitCode: EXIT.good };
-  const program = new Command('sealborn')
-    .description(
-      'Makes the access rules and files of a machine image one signed release, and proves on every instance ' +
-        'that nothing has changed since.',
-    )
+/** The whole command line of a program as commander holds it: what parses, and what help and manual say. */
+export function createCommand(cli: CliProgram, context: CliContext): Command {
+  const { terminal } = context;
+  const command = new Command(cli.name)
+    .description(cli.description)
     .version(VERSION, '-V, --version')
-    .helpCommand('help [verb]', 'explain a verb')
-    .addHelpText('after', AFTER_HELP)
     .exitOverride()
     .configureOutput({
       writeOut: terminal.out,
       writeErr: terminal.err,
       outputError: () => {}, // reported below, in our own words
     });
-  addKeyVerbs(program, context);
-  addTrustVerbs(program, context);
-  addApiKeyVerbs(program, context);
-  addTestVerb(program, context);
-  addBuildVerb(program, context);
-  addSignVerb(program, context);
-  addInspectVerb(program, context);
-  addVerifyVerb(program, context);
-  addAgentVerbs(program, context);
-  addStatusVerb(program, context);
-  addAskVerb(program, context);
-  addCollectorVerb(program, context);
+  cli.configure(command, context);
+  if (command.commands.length > 0) command.helpCommand('help [verb]', 'explain a verb');
+  return command.addHelpText('after', `${EXIT_CODES}\nStart here: ${cli.start}\n`);
+}
+
+/**
+ * Runs one command line (without the program's own name) and gives its exit code. Whatever fails is reported
+ * on the terminal; nothing is thrown.
+ */
+export async function runCli(
+  cli: CliProgram,
+  argv: readonly string[],
+  terminal: Terminal = processTerminal(),
+): Promise<ExitCode> {
+  const context: CliContext = { terminal, exitCode: EXIT.good };
+  const program = createCommand(cli, context);
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return context.exitCode;

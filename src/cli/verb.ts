@@ -22,8 +22,12 @@ export type VerbText = {
 
 /** Adds a verb with its help; every verb has `--json`. */
 export function addVerb(parent: Command, name: string, words: VerbText): Command {
-  return parent
-    .command(name)
+  return describeVerb(parent.command(name), words);
+}
+
+/** Gives a command the text and the flag that every verb has. */
+export function describeVerb(command: Command, words: VerbText): Command {
+  return command
     .summary(words.summary)
     .description(words.description)
     .option('--json', 'print one JSON object for a program')

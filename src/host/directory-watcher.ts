@@ -1,12 +1,11 @@
 import { constants } from 'node:fs';
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
 
 import type { ToWorker } from './hash-worker.ts';
 import { HostError, hostErrorOf } from './host-error.ts';
 import { O_CLOEXEC, close, errno, errnoName, eventfd, eventfdWrite } from './linux.ts';
+import { startWorker } from './start-worker.ts';
 import { WATCH_BEATS, WATCH_STOP, WATCH_WAITING, type WatchJob, type WatchNews } from './watch-loop.ts';
-import { hashWorkerUrl } from './worker-url.ts';
 
 /** A thread that watches the directories of a tree. */
 export type DirectoryWatcher = {
@@ -32,7 +31,7 @@ export function watchDirectories(
   const stop = eventfd(0, O_CLOEXEC | constants.O_NONBLOCK);
   if (stop < 0) throw new HostError('io-failed', `cannot watch the tree: ${errnoName(errno())}`);
   const control = new Int32Array(new SharedArrayBuffer(12));
-  const worker = new Worker(hashWorkerUrl(), { name: 'sealborn-watch', resourceLimits: HEAP });
+  const worker = startWorker('hash-worker', { name: 'sealborn-watch', resourceLimits: HEAP });
   const { promise: died, reject } = Promise.withResolvers<never>();
   died.catch(() => undefined); // whoever wants to know awaits it
   worker.unref();

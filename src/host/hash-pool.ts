@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 
 import type { Finding } from '../base/finding.ts';
 import type { FromWorker, ToWorker } from './hash-worker.ts';
@@ -14,7 +14,7 @@ import {
   type Work,
 } from './measure-job.ts';
 import { openRoot } from './open-root.ts';
-import { hashWorkerUrl } from './worker-url.ts';
+import { startWorker } from './start-worker.ts';
 
 /** More threads than this wait for the same disk or memory. */
 const MAX_WORKERS = 8;
@@ -69,7 +69,7 @@ export class HashPool {
     this.#root = root;
     this.#job = job;
     this.#workers = Array.from({ length: workers }, (_, thread) => {
-      const worker = new Worker(hashWorkerUrl(), {
+      const worker = startWorker('hash-worker', {
         name: 'sealborn-hash',
         resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       });

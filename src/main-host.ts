@@ -1,0 +1,7 @@
+import { runCli } from './cli/program.ts';
+import { HOST_PROGRAM } from './cli/programs/host.ts';
+
+// Not awaited at the top: the single executable is CommonJS, which loads Node's modules only when they are used.
+void runCli(HOST_PROGRAM, process.argv.slice(2)).then((exitCode) => {
+  process.exitCode = exitCode;
+});
