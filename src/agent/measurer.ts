@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 
 import type { Verdict } from '../attestation/verdict.ts';
 import type { Finding } from '../base/finding.ts';
+import type { RehashRule } from '../base/measure-rules.ts';
 import type { ReleaseId } from '../base/release-id.ts';
 import { type BoundsFound, scanBounds } from '../host/bounds-scan.ts';
 import { type TreeChecker, createTreeChecker } from '../host/check-tree.ts';
@@ -19,6 +20,7 @@ import { latchPath, readLatch, writeLatch } from './latch.ts';
 import { type MountTier, createMountTier } from './mount-tier.ts';
 import { createProgressTeller } from './progress-teller.ts';
 import { reasonOf } from './reason.ts';
+import { createRehashTier } from './rehash-tier.ts';
 import { type ReleaseWatch, createReleaseWatch } from './release-watch.ts';
 import { runTiers } from './run-tiers.ts';
 import type { AgentSettings } from './settings.ts';
@@ -141,7 +143,8 @@ async function measure(context: Context): Promise<void> {
     const watch = createWatchTier({ checker, sweep, log });
     const { root } = settings;
     const bounds = createBoundsTier({ root, plan: mounts.plan, everySeconds: sweepSeconds, now });
-    if (!stop.aborted) await runTiers([watch, sweep, bounds], surroundings, stop);
+    const rehash = createRehashTier({ checker, rule: prepared.rehash, now });
+    if (!stop.aborted) await runTiers([watch, sweep, bounds, rehash], surroundings, stop);
   } finally {
     looking.abort();
     await looks;
@@ -150,7 +153,13 @@ async function measure(context: Context): Promise<void> {
   }
 }
 
-type Prepared = { release: ReleaseId; checker: TreeChecker; watchRelease: ReleaseWatch; mounts: MountTier };
+type Prepared = {
+  release: ReleaseId;
+  checker: TreeChecker;
+  watchRelease: ReleaseWatch;
+  mounts: MountTier;
+  rehash: RehashRule;
+};
 
 /** Verifies the release and makes ready to measure. Whatever goes wrong is a refusal; then there is nothing. */
 async function prepare({ settings, deps, keeper }: Context): Promise<Prepared | undefined> {
@@ -170,7 +179,7 @@ async function prepare({ settings, deps, keeper }: Context): Promise<Prepared | 
       now: deps.now,
       ...(settings.workers === undefined ? {} : { workers: settings.workers }),
     });
-    return { release: verified.release, checker, watchRelease, mounts };
+    return { release: verified.release, checker, watchRelease, mounts, rehash: rules.rehash };
   } catch (thrown) {
     await keeper.apply({ type: 'refused', at: at(deps), reason: reasonOf(thrown) });
     return undefined;

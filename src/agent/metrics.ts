@@ -157,7 +157,22 @@ function formatDecisionLog(page: Page, { head, fault, notLogged }: DecisionLogSt
   );
 }
 
-function formatCoverage(page: Page, { watch, sweep }: Coverage): void {
+function formatCoverage(page: Page, { watch, sweep, rehash }: Coverage): void {
+  if (rehash !== undefined) {
+    page.gauge(
+      'sealborn_rehash_progress',
+      'How far the reading of everything again is, 0 to 1.',
+      rehash.done,
+    );
+    page.counter('sealborn_rehash_bytes_total', 'Bytes read again, by how.', [
+      [{ by: 'direct' }, rehash.direct],
+      [{ by: 'dropped' }, rehash.bytes - rehash.direct],
+    ]);
+    if (rehash.lastFullRehash !== undefined) {
+      const ended = Date.parse(rehash.lastFullRehash) / 1000;
+      page.gauge('sealborn_rehash_end_time_seconds', 'When the last full pass ended.', ended);
+    }
+  }
   if (watch !== undefined) {
     page.gauge('sealborn_watches', 'Directories that are watched, and those that should be.', [
       [{ kind: 'held' }, watch.held],

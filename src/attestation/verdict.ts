@@ -29,6 +29,20 @@ export type VerdictReason = { code: string; message: string };
  * is absent until its tier has said something.
  */
 export type Coverage = {
+  rehash?: {
+    /** What the release asks for. */
+    everyHours: number;
+    corePercent: number;
+    /** The pass that is under way: when it began, RFC 3339 in UTC, and how far it is, from 0 to 1. */
+    startedAt: string;
+    done: number;
+    /** Bytes read by this process so, and those of them that were read with O_DIRECT. */
+    bytes: number;
+    direct: number;
+    /** The last full pass: when it ended, and how long it took. */
+    lastFullRehash?: string;
+    seconds?: number;
+  };
   watch?: {
     /** Directories that are watched, and those that should be. Where they differ, `error` says why (ENOSPC …). */
     held: number;
@@ -92,6 +106,21 @@ export const reportedVerdictShape: Reader<Verdict> = verdictReader({ open: true 
 function coverageReader(options: { open: boolean }): Reader<Coverage> {
   return record(
     {
+      rehash: optional(
+        record(
+          {
+            everyHours: number(0, 1e6),
+            corePercent: number(0, 100),
+            startedAt: moment,
+            done: number(0, 1),
+            bytes: whole(),
+            direct: whole(),
+            lastFullRehash: optional(moment),
+            seconds: optional(number(0, 1e9)),
+          },
+          options,
+        ),
+      ),
       watch: optional(
         record(
           {

@@ -8,7 +8,7 @@ import {
   mountRule,
 } from './mount-rules.ts';
 import { type MutableArea, mutableArea } from './mutable-rules.ts';
-import { type FieldPath, type Reader, list, record } from './shape.ts';
+import { type FieldPath, type Reader, list, number, record } from './shape.ts';
 
 /**
  * What of an image is measured, as the signed release says it. All paths are absolute, as seen inside the
@@ -36,7 +36,23 @@ export type MeasureRules = {
   mounts: MountRule[];
   /** System extensions that may be merged; by default none. */
   extensions: Extension[];
+  rehash: RehashRule;
 };
+
+/** How fast everything is read again while the machine runs, past the page cache. */
+export type RehashRule = {
+  /** Everything once in so many hours, as far as `corePercent` allows. */
+  hours: number;
+  /** Of one core, at most; waiting for the disk counts as work. */
+  corePercent: number;
+};
+
+/** A day is what a change below the file system may take to be found; 5% of a core is 180 s of work an hour. */
+export const DEFAULT_REHASH: RehashRule = { hours: 24, corePercent: 5 };
+
+/** At most a month, and never nothing: no release can turn it off. */
+export const rehashHours: Reader<number> = number(0.001, 720);
+export const rehashCorePercent: Reader<number> = number(0.1, 100);
 
 /** Where a bundle lies in an image unless a release says otherwise (contracts: "On disk in an image"). */
 export const DEFAULT_BUNDLE_DIRECTORY = '/usr/share/sealborn/bundle';
@@ -50,6 +66,7 @@ export const measureRules: Reader<MeasureRules> = meaningful(
     bundle: imagePath,
     mounts: list(mountRule, { max: 256 }),
     extensions: list(extension, { max: 2 }),
+    rehash: record({ hours: rehashHours, corePercent: rehashCorePercent }),
   }),
 );
 

@@ -84,7 +84,7 @@ function logLine({ head, whenFull, notLogged, fault }: DecisionLogStatus): strin
   return `${what} since ${fault.since}: ${fault.message} [${fault.code}]${missing}`;
 }
 
-function coverageRows({ watch, sweep }: Coverage, now: Date): [string, string][] {
+function coverageRows({ watch, sweep, rehash }: Coverage, now: Date): [string, string][] {
   const rows: [string, string][] = [];
   if (watch !== undefined) {
     const { held, wanted, error, overflows } = watch;
@@ -98,6 +98,13 @@ function coverageRows({ watch, sweep }: Coverage, now: Date): [string, string][]
     const { everySeconds, endedAt } = sweep;
     const last = endedAt === undefined ? '' : `; the last one ended ${ago(endedAt, now)}`;
     rows.push(['swept', `every ${formatSeconds(everySeconds)}${last}`]);
+  }
+  if (rehash !== undefined) {
+    const { done, everyHours, bytes, direct, lastFullRehash } = rehash;
+    const last = lastFullRehash === undefined ? '' : `; the last full pass ended ${ago(lastFullRehash, now)}`;
+    const how = direct === bytes ? '' : `; ${formatBytes(bytes - direct)} without O_DIRECT`;
+    const every = formatSeconds(everyHours * 3600);
+    rows.push(['reread', `every ${every}, ${Math.floor(done * 100)}% of this pass${how}${last}`]);
   }
   return rows;
 }

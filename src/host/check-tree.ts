@@ -14,7 +14,7 @@ import { SCOPE_OPEN, besideJob } from './measure-job.ts';
 import { type Scope, isBundleMeasured, scopeBits, scopeOf } from './measure-scope.ts';
 import { openRoot } from './open-root.ts';
 import { planJob } from './plan-job.ts';
-import { type Slice, lookSlices } from './plan-slices.ts';
+import { type Slice, lookSlices, readSlices } from './plan-slices.ts';
 import type { WatchNews } from './watch-loop.ts';
 
 export type CheckOptions = {
@@ -62,6 +62,18 @@ export type TreeChecker = {
   besides(): CheckResult;
   /** Reads and compares single entries, given by index in ascending order. @throws HostError; the signal's reason */
   entries(indexes: Uint32Array, signal?: AbortSignal): Promise<CheckResult>;
+  /** The slices of a reading of everything past the page cache, for whoever takes them one by one. */
+  readonly rehashSlices: readonly Slice[];
+  /**
+   * One of them, by a thread of its own that takes at most `share` of a core. `direct` of the bytes came with
+   * O_DIRECT. @throws HostError; the signal's reason
+   */
+  rehashSlice(
+    slice: Slice,
+    share: number,
+    onProgress: (done: { bytes: number }) => void,
+    signal?: AbortSignal,
+  ): Promise<CheckResult & { direct: number }>;
   /** Watches every measured directory by a thread of its own. @throws HostError `io-failed` */
   watch(onNews: (news: WatchNews) => void): DirectoryWatcher;
   /** Ends the threads of `full`, which can't be called again; one thread stays for the rest. */
@@ -85,26 +97,37 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
   const job = planJob(tree, bits, scope.absent, workers);
   const slices = lookSlices(job);
   const whole = new HashPool(root, job, workers);
-  let beside: HashPool | undefined;
-  // A machine shares its processors with what the image is for: looking for drift takes one thread.
   let isClosed = false;
-  const looking = (): HashPool => {
-    if (isClosed) throw new HostError('aborted', 'the tree can not be looked at: the checker is closed');
-    return (beside ??= new HashPool(root, besideJob(job), 1));
+  const ofOne = (): (() => HashPool) => {
+    let pool: HashPool | undefined;
+    return () => {
+      if (isClosed) throw new HostError('aborted', 'the tree can not be looked at: the checker is closed');
+      return (pool ??= beside(new HashPool(root, besideJob(job), 1)));
+    };
   };
+  const besides: HashPool[] = [];
+  const beside = (pool: HashPool): HashPool => {
+    besides.push(pool);
+    return pool;
+  };
+  // A machine shares its processors with what the image is for: looking for drift takes one thread, and reading
+  // everything again another, so that a slow disk keeps no look waiting.
+  const looking = ofOne();
+  const rereading = ofOne();
 
   const run = async (
     pool: () => HashPool,
     options: Omit<RunOptions, 'now'>,
     withBeside: boolean,
-  ): Promise<CheckResult> => {
+  ): Promise<CheckResult & { direct: number }> => {
     const started = performance.now();
     const time = now();
     const { answers, files, bytes } = await pool().run({ ...options, now: time });
     const list = new FindingList();
     for (const { findings, total } of answers) list.merge(findings, total);
     if (withBeside) findBeside(time, list);
-    return resultOf(list, files, bytes, started);
+    const direct = answers.reduce((sum, answer) => sum + answer.direct, 0);
+    return { ...resultOf(list, files, bytes, started), direct };
   };
   const findBeside = (time: Date, findings: FindingList): void =>
     checkBeside(root, scope, unlisted, bundleDigests, mayBeEmpty, time.toISOString(), findings);
@@ -132,6 +155,9 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
     },
     entries: (entries, signal) =>
       run(looking, { mode: 'full', work: { kind: 'entries', entries }, signal }, false),
+    rehashSlices: readSlices(job),
+    rehashSlice: ({ from, to }, share, onProgress, signal) =>
+      run(rereading, { mode: 'rehash', work: { kind: 'parts', from, to }, share, onProgress, signal }, false),
     watch: (onNews) => {
       const bundle = isBundleMeasured(scope) ? findPath(tree, scope.bundle) : -1;
       return watchDirectories({ root, tree, scope: bits, bundle }, onNews);
@@ -139,7 +165,7 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
     endFull: () => whole.close(),
     close: async () => {
       isClosed = true;
-      await Promise.all([whole.close(), beside?.close()]);
+      await Promise.all([whole, ...besides].map((pool) => pool.close()));
     },
   };
 }

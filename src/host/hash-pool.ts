@@ -43,6 +43,8 @@ export type RunOptions = {
   now: Date;
   /** What is looked at; everything unless told. */
   work?: Work;
+  /** See `MeasureRun.share`. */
+  share?: number | undefined;
   onProgress?: ((done: { files: number; bytes: number }) => void) | undefined;
   /** Hears of the first finding of each thread at once. */
   onFinding?: ((finding: Finding) => void) | undefined;
@@ -101,6 +103,7 @@ export class HashPool {
   /** Ends the threads, a run that is under way first: its caller gets an error. */
   async close(): Promise<void> {
     Atomics.store(this.#job.control, CONTROL_STOP, 2);
+    Atomics.notify(this.#job.control, CONTROL_STOP);
     await this.#running;
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
@@ -118,12 +121,16 @@ export class HashPool {
     counters.fill(0);
     if (work.kind === 'units' || (work.kind === 'parts' && work.from === 0)) claimed.fill(0);
     linked.state.fill(0);
-    const stop = (): void => void Atomics.compareExchange(control, CONTROL_STOP, 0, 1);
+    const stop = (): void => {
+      Atomics.compareExchange(control, CONTROL_STOP, 0, 1);
+      Atomics.notify(control, CONTROL_STOP);
+    };
     signal?.addEventListener('abort', stop, { once: true });
     const timer =
       onProgress === undefined ? undefined : setInterval(() => onProgress(this.#done()), PROGRESS_MS);
     try {
-      const run = { mode, root, at: now.toISOString(), clockOffset: (now.getTime() - Date.now()) / 1000 };
+      const clockOffset = (now.getTime() - Date.now()) / 1000;
+      const run = { mode, root, at: now.toISOString(), clockOffset, share: options.share ?? 1 };
       const answers = await Promise.allSettled(
         this.#workers.map((worker) =>
           ask(worker, { kind: 'run', run, work }, onFinding).catch((thrown: unknown) => {

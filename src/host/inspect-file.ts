@@ -2,7 +2,7 @@ import { parseSha256 } from '../base/digest.ts';
 import { compareEntry, compareMetadata, describeEntry, racedFinding } from '../manifest/compare.ts';
 import { TYPE_FILE, entryAt, pathOf } from '../manifest/packed-tree.ts';
 import { unpackXattrs } from '../manifest/xattr-blob.ts';
-import { hasher, stat, xattrs } from './instruments.ts';
+import { hasher, pastCache, stat, xattrs } from './instruments.ts';
 import type { Inspection } from './inspection.ts';
 import { LinkedDigests } from './linked-digests.ts';
 import { ENOENT, ENOTDIR, close, errno } from './linux.ts';
@@ -94,9 +94,12 @@ export class FileInspector {
 
   /** SHA-256 of the open file; 0 where it changed or the run was stopped; else the errno. */
   #read(size: number): Uint8Array | number {
-    const outcome = hasher.hash(this.#open, size, this.#on.countBytes);
-    if (outcome === 'failed') return hasher.error;
-    return outcome === 'read' ? hasher.digest : 0;
+    const on = this.#on;
+    const reader = on.run.mode === 'rehash' ? pastCache() : hasher;
+    const outcome = reader.hash(this.#open, size, on.countBytes);
+    if (reader !== hasher && pastCache().isDirect) on.direct += size;
+    if (outcome === 'failed') return reader.error;
+    return outcome === 'read' ? reader.digest : 0;
   }
 
   #cannotOpen(directory: number, index: number, error: number): boolean {

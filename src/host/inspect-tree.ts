@@ -46,6 +46,7 @@ export function inspectTree(
       break;
   }
   inspector.close();
+  inspection.rest();
   return inspection.answer();
 }
 

@@ -20,14 +20,20 @@ import { STAMP_WORDS } from './stat.ts';
  */
 const SETTLE_SECONDS = 40;
 
+/** A thread that takes a share of a core works this long between two rests, in milliseconds. */
+const REST_AFTER_MS = 5;
+
 /** One run as one thread sees it: what to compare against, and what was found. */
 export class Inspection {
   readonly job: MeasureJob;
   readonly run: MeasureRun;
   readonly findings: FindingList;
   readonly xattrs: MeasureAnswer['xattrs'] = [];
+  /** Bytes read with O_DIRECT. */
+  direct = 0;
   readonly #counters: number;
   readonly #names: number;
+  #busySince = performance.now();
 
   constructor(job: MeasureJob, run: MeasureRun, thread: number, onFirst: (finding: Finding) => void) {
     this.job = job;
@@ -48,11 +54,24 @@ export class Inspection {
   readonly countBytes = (bytes: number): boolean => {
     const at = this.#counters + 1;
     this.job.counters[at] = (this.job.counters[at] ?? 0) + bytes;
+    this.rest(REST_AFTER_MS);
     return !this.stopped;
   };
 
   countFile(): void {
     this.job.counters[this.#counters] = (this.job.counters[this.#counters] ?? 0) + 1;
+    this.rest(REST_AFTER_MS);
+  }
+
+  /** Rests as long as the run's share of a core asks for, once it was busy for so many milliseconds. */
+  rest(after = 0): void {
+    const { share = 1 } = this.run;
+    if (share >= 1) return;
+    const busy = performance.now() - this.#busySince;
+    if (busy < after) return;
+    // Wakes at once when the run is stopped.
+    Atomics.wait(this.job.control, CONTROL_STOP, 0, busy * (1 / share - 1));
+    this.#busySince = performance.now();
   }
 
   /** Takes findings about an entry, unless this run has some about it: two threads can meet one directory. */
@@ -112,6 +131,7 @@ export class Inspection {
 
   /** Remembers that the entry is good in the state that `stat` shows. */
   remember(index: number): void {
+    if (this.run.mode === 'rehash') return;
     stat.stamp(this.job.stamps, index * STAMP_WORDS);
     // Not the time at which the run began: in a long one, what changed meanwhile would count as settled.
     const now = Date.now() / 1000 + this.run.clockOffset;
@@ -119,7 +139,7 @@ export class Inspection {
   }
 
   forget(index: number): void {
-    this.job.good[index] = 0;
+    if (this.run.mode !== 'rehash') this.job.good[index] = 0;
   }
 
   /** The entry's name as text, one code unit a byte. */
@@ -128,6 +148,11 @@ export class Inspection {
   }
 
   answer(): MeasureAnswer {
-    return { findings: this.findings.first(), total: this.findings.total, xattrs: this.xattrs };
+    return {
+      findings: this.findings.first(),
+      total: this.findings.total,
+      xattrs: this.xattrs,
+      direct: this.direct,
+    };
   }
 }

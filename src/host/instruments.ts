@@ -1,4 +1,5 @@
 import { ContentHasher } from './content-hasher.ts';
+import { DiskHasher } from './disk-hasher.ts';
 import { DirectoryLister } from './list-directory.ts';
 import { Pinned } from './linux.ts';
 import { type PairedSha256, openPairedSha256 } from './paired-sha256.ts';
@@ -13,6 +14,13 @@ export const stat: Stat = new Stat();
 export const xattrs: XattrReader = new XattrReader();
 export const lister: DirectoryLister = new DirectoryLister();
 export const hasher: ContentHasher = new ContentHasher();
+
+let disk: DiskHasher | undefined;
+
+/** The hasher that reads past the page cache; only a thread that rehashes has the memory for it. */
+export function pastCache(): DiskHasher {
+  return (disk ??= new DiskHasher());
+}
 
 let paired: { sha: PairedSha256 | undefined } | undefined;
 

@@ -31,6 +31,10 @@ export const llistxattr: Call = bind('intptr_t llistxattr(uintptr_t, uintptr_t, 
 export const lgetxattr: Call = bind('intptr_t lgetxattr(uintptr_t, uintptr_t, uintptr_t, size_t)');
 /** getsockopt(2); the last two are the addresses of the value and of its length. */
 export const getsockopt: Call = bind('int getsockopt(int, int, int, uintptr_t, uintptr_t)');
+/** fcntl(2) with an argument that is a number. */
+export const fcntl: Call = bind('int fcntl(int, int, int)');
+/** posix_fadvise(2); returns the errno. */
+export const fadvise: Call = bind('int posix_fadvise(int, int64, int64, int)');
 export const inotifyInit: Call = bind('int inotify_init1(int)');
 export const inotifyAddWatch: Call = bind('int inotify_add_watch(int, uintptr_t, uint32_t)');
 export const inotifyRemoveWatch: Call = bind('int inotify_rm_watch(int, int)');
@@ -52,6 +56,7 @@ export const EPERM: number = E.EPERM;
 export const EINTR: number = E.EINTR;
 export const ENODATA: number = E.ENODATA;
 export const ERANGE: number = E.ERANGE;
+export const EINVAL: number = E.EINVAL;
 export const EOPNOTSUPP: number = E.EOPNOTSUPP;
 export const EAGAIN: number = E.EAGAIN;
 export const ENOSPC: number = E.ENOSPC;

@@ -3,8 +3,11 @@ import { type PackedTree, TYPE_FILE } from '../manifest/packed-tree.ts';
 import type { PlacedFinding } from './finding-list.ts';
 import { type LinkedDigestsMemory, allocateLinkedDigests } from './linked-digests.ts';
 
-/** `measure` fills digests in, `full` reads and compares everything, `sweep` reads what changed since. */
-export type MeasureMode = 'measure' | 'full' | 'sweep';
+/**
+ * `measure` fills digests in, `full` reads and compares everything, `sweep` reads what changed since, `rehash` reads
+ * and compares everything past the page cache, and remembers nothing: what a sweep goes by stays as it is.
+ */
+export type MeasureMode = 'measure' | 'full' | 'sweep' | 'rehash';
 
 /** Set in `MeasureJob.scope` for a directory where names that are not in the tree are nobody's concern. */
 export const SCOPE_OPEN = 1;
@@ -57,6 +60,8 @@ export type MeasureRun = {
   at: string;
   /** Seconds by which the caller's clock is ahead of this machine's: 0 but in tests. */
   clockOffset: number;
+  /** Of one core, from 0 to 1: the thread rests so that it takes no more. 1 unless given. */
+  share?: number;
 };
 
 /** What of the job a run takes. */
@@ -74,6 +79,8 @@ export type MeasureAnswer = {
   total: number;
   /** In mode `measure`: attributes of files, by index. */
   xattrs: { index: number; bytes: Uint8Array }[];
+  /** In mode `rehash`: bytes read from the disk itself; the rest after the cache was told to let go of them. */
+  direct: number;
 };
 
 /** The same job for a run that goes on beside others: what was seen good is shared, the course of a run is not. */

@@ -1,5 +1,12 @@
 import { imagePath } from '../base/image-path.ts';
-import { DEFAULT_BUNDLE_DIRECTORY, type MeasureRules, meaningful } from '../base/measure-rules.ts';
+import {
+  DEFAULT_BUNDLE_DIRECTORY,
+  DEFAULT_REHASH,
+  type MeasureRules,
+  meaningful,
+  rehashCorePercent,
+  rehashHours,
+} from '../base/measure-rules.ts';
 import { type MountRule, extension, fileSystemType, mountOption } from '../base/mount-rules.ts';
 import { BOUNDS, type MutableArea, bound } from '../base/mutable-rules.ts';
 import { type Reader, bool, list, mapped, optional, record } from '../base/shape.ts';
@@ -45,6 +52,7 @@ export const measureSettings: Reader<MeasureRules> = meaningful(
       bundle: optional(imagePath),
       mounts: optional(list(writtenMount, { max: 256 })),
       extensions: optional(list(extension)),
+      rehash: optional(record({ hours: optional(rehashHours), corePercent: optional(rehashCorePercent) })),
     }),
     (written) => ({
       roots: written.roots,
@@ -53,6 +61,10 @@ export const measureSettings: Reader<MeasureRules> = meaningful(
       bundle: written.bundle ?? DEFAULT_BUNDLE_DIRECTORY,
       mounts: written.mounts ?? [],
       extensions: written.extensions ?? [],
+      rehash: {
+        hours: written.rehash?.hours ?? DEFAULT_REHASH.hours,
+        corePercent: written.rehash?.corePercent ?? DEFAULT_REHASH.corePercent,
+      },
     }),
   ),
 );

@@ -1,4 +1,4 @@
-import { DEFAULT_BUNDLE_DIRECTORY, type MeasureRules } from '../../src/base/measure-rules.ts';
+import { DEFAULT_BUNDLE_DIRECTORY, DEFAULT_REHASH, type MeasureRules } from '../../src/base/measure-rules.ts';
 import type { MutableArea } from '../../src/base/mutable-rules.ts';
 
 /** Rules of a release that measures everything, but for what is said; a mutable area may be its path alone. */
@@ -13,6 +13,7 @@ export function rulesWith({
     bundle: DEFAULT_BUNDLE_DIRECTORY,
     mounts: [],
     extensions: [],
+    rehash: DEFAULT_REHASH,
     ...change,
   };
 }

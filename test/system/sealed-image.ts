@@ -41,9 +41,8 @@ export function temporaryDirectory(): string {
   return directory;
 }
 
-/** Writes a small image into a new directory. */
-export function makeImage(): string {
-  const root = temporaryDirectory();
+/** Writes a small image into a directory, a new one unless told. */
+export function makeImage(root: string = temporaryDirectory()): string {
   for (const path of FILES) writeTo(root, path, `content of ${path}\n`);
   symlinkSync('python3.13', join(root, 'usr/bin/python3'));
   symlinkSync('usr/bin', join(root, 'bin'));

@@ -1,0 +1,50 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { onTestFinished } from 'vitest';
+
+import { IS_ROOT, temporaryDirectory } from './sealed-image.ts';
+
+/** Whether this machine lets us have a block device of our own. Root in a container may not. */
+export function canUseLoopDevices(): boolean {
+  if (!IS_ROOT) return false;
+  const isThere = spawnSync('sh', ['-c', 'command -v mkfs.ext4 debugfs losetup && losetup -f']).status === 0;
+  if (!isThere) process.stderr.write('skipped: no loop device, or no e2fsprogs\n');
+  return isThere;
+}
+
+export type LoopMount = {
+  /** Where the file system is mounted. */
+  root: string;
+  /** Writes bytes at the start of a file's content on the block device, below the mounted file system. */
+  writeBelow: (path: string, bytes: string) => void;
+};
+
+/** An ext4 file system on a loop device, mounted, for the life of a test. */
+export function mountLoop(): LoopMount {
+  const directory = temporaryDirectory();
+  const [image, root] = [join(directory, 'image'), join(directory, 'root')];
+  writeFileSync(image, '');
+  truncateSync(image, 32 * 2 ** 20);
+  mkdirSync(root);
+  execFileSync('mkfs.ext4', ['-q', '-b', '4096', '-O', '^inline_data', image]);
+  const device = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim();
+  onTestFinished(() => void execFileSync('losetup', ['--detach', device]));
+  execFileSync('mount', [device, root]);
+  onTestFinished(() => void execFileSync('umount', [root]));
+  return {
+    root,
+    writeBelow: (path, bytes) => {
+      execFileSync('sync', ['--file-system', root]);
+      const said = execFileSync('debugfs', ['-R', `blocks /${path}`, device], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      const block = Number(said.trim().split(/\s+/)[0]);
+      if (!(block > 0)) throw new Error(`no block of ${path}: ${said}`);
+      const to = [`of=${device}`, 'bs=1', `seek=${block * 4096}`, 'conv=notrunc,fsync', 'status=none'];
+      execFileSync('dd', to, { input: bytes });
+    },
+  };
+}
