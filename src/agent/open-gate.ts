@@ -3,6 +3,7 @@ import type { AccessDocument } from '../access/document.ts';
 import { formatUid } from '../base/entity-uid.ts';
 import { readAccountNumbers } from '../host/account-numbers.ts';
 import type { PolicyDocument } from '../policy/document.ts';
+import type { Engine } from '../policy/engine.ts';
 
 /** The gate of a release, and what it asks for where nobody we know is asking (RFC 9110 section 11.6.1). */
 export type OpenGate = { gate: Gate; challenge: string };
@@ -13,12 +14,11 @@ export type OpenGate = { gate: Gate; challenge: string };
  */
 export async function openGate(
   access: AccessDocument,
-  { entities, openTypes }: PolicyDocument,
+  { openTypes }: Pick<PolicyDocument, 'openTypes'>,
+  { idsOf }: Pick<Engine, 'idsOf'>,
 ): Promise<OpenGate> {
-  const types = new Set(
-    access.identity.flatMap((source) => ('jwt' in source ? [source.jwt.subject.type] : [])),
-  );
-  const baked = new Set(entities.filter(({ uid }) => types.has(uid.type)).map(({ uid }) => formatUid(uid)));
+  const types = access.identity.flatMap((source) => ('jwt' in source ? [source.jwt.subject.type] : []));
+  const baked = new Set(types.flatMap((type) => idsOf(type).map((id) => formatUid({ type, id }))));
   const gate = createGate(access, {
     accounts: await readAccountNumbers(),
     isKnown: (subject) => openTypes.includes(subject.type) || baked.has(formatUid(subject)),

@@ -9,7 +9,7 @@ import { releaseMemory } from '../host/release-memory.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
 import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
-import { type Engine, createEngine } from '../policy/engine.ts';
+import type { Engine } from '../policy/engine.ts';
 import { createDecider } from './decider.ts';
 import { type DecisionLog, startDecisionLog } from './decision-log.ts';
 import { openDecisionSockets } from './decision-sockets.ts';
@@ -171,15 +171,15 @@ async function loadOwnRelease(
 ): Promise<LoadedHalf> {
   try {
     const pin = await readTrustPin(environment);
-    const { verified, policy, access } = await loadServedRelease({
+    const { verified, policy, engine, access } = await loadServedRelease({
       ...settings,
       ...(pin === undefined ? {} : { pin }),
     });
     return {
       own: { ok: true, release: verified.release },
-      engine: createEngine(policy),
+      engine,
       logRules: verified.predicate.decisionLog,
-      open: await openGate(access, policy),
+      open: await openGate(access, policy, engine),
     };
   } catch (thrown) {
     const reason = reasonOf(thrown);

@@ -4,8 +4,8 @@ import { MAX_TRUST_BYTES, type TrustSet, checkTrustPin, parseTrust } from '../bu
 import { type VerifiedBundle, verifyBundle } from '../bundle/verify.ts';
 import type { Manifest } from '../manifest/manifest.ts';
 import { parseManifest } from '../manifest/parse.ts';
-import type { PolicyDocument } from '../policy/document.ts';
-import { parsePolicyDocument } from '../policy/document.ts';
+import { type PolicyDocument, openPolicyDocument } from '../policy/document.ts';
+import { type Engine, createEngine } from '../policy/engine.ts';
 import { readBundleDirectory } from './bundle-directory.ts';
 import { readFileBounded } from './files.ts';
 
@@ -19,11 +19,13 @@ export type ReleasePlace = {
   pin?: Sha256;
 };
 
-/** A release that was read and verified, and whose policy was parsed: all that answering questions needs. */
+/** A release that was read and verified, and whose policy decides: all that answering questions needs. */
 export type ServedRelease = {
   trust: TrustSet;
   verified: VerifiedBundle;
-  policy: PolicyDocument;
+  /** The policy without its entities: those are in the engine. */
+  policy: Omit<PolicyDocument, 'entities'>;
+  engine: Engine;
   access: AccessDocument;
 };
 
@@ -31,7 +33,7 @@ export type ServedRelease = {
 export type LoadedRelease = ServedRelease & { manifest: Manifest };
 
 /**
- * Reads trust set and bundle, verifies them, and parses manifest and policy, so that a release with an
+ * Reads trust set and bundle, verifies them, parses the manifest and makes the engine, so that a release with an
  * unusable part is refused as a whole. The same steps on a build machine and in the measuring half.
  * @throws BundleError, ManifestError, PolicyError, AccessError, HostError
  */
@@ -50,6 +52,12 @@ export async function loadServedRelease(place: ReleasePlace): Promise<ServedRele
   const trust = parseTrust(await readFileBounded(place.trust, MAX_TRUST_BYTES), place.trust);
   if (place.pin !== undefined) checkTrustPin(trust, place.pin, place.trust);
   const verified = verifyBundle(await readBundleDirectory(place.bundle), trust);
-  const policy = parsePolicyDocument(verified.policy);
-  return { trust, verified, policy, access: parseAccessDocument(policy.access) };
+  const { entities, ...policy } = openPolicyDocument(verified.policy);
+  return {
+    trust,
+    verified,
+    policy,
+    engine: createEngine({ ...policy, entities }),
+    access: parseAccessDocument(policy.access),
+  };
 }

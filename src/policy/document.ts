@@ -112,12 +112,26 @@ export function formatPolicyDocument({ entities, policies, ...rest }: PolicyDocu
   return Buffer.from(`{${text.join(',\n')}}\n`);
 }
 
+/** A document whose entities are read as they are come to; they are checked only by whoever comes to all of them. */
+export type OpenPolicyDocument = Omit<PolicyDocument, 'entities'> & { entities: Iterable<BakedEntity> };
+
 /**
  * Reads `policy.json` and refuses what could permit nothing or is ambiguous.
  * @throws PolicyError `document-too-large`, `document-invalid`, `policy-empty`, `policy-no-permit`,
- * `policy-duplicate-id`
+ * `policy-duplicate-id`, `entities-invalid`
  */
 export function parsePolicyDocument(bytes: Uint8Array): PolicyDocument {
+  const open = openPolicyDocument(bytes);
+  const document = reading(() => ({ ...open, entities: [...open.entities] }));
+  requireUsable(document);
+  return document;
+}
+
+/**
+ * The same, but for the entities: of a large release they are nearly all there is, and `createEngine`, which reads and
+ * checks each of them, needs none of them for longer than that.
+ */
+export function openPolicyDocument(bytes: Uint8Array): OpenPolicyDocument {
   if (bytes.length > MAX_DOCUMENT_BYTES) {
     throw new PolicyError(
       'document-too-large',
@@ -126,15 +140,20 @@ export function parsePolicyDocument(bytes: Uint8Array): PolicyDocument {
   }
   const limits = { maxBytes: MAX_DOCUMENT_BYTES, maxDepth: MAX_DOCUMENT_DEPTH };
   const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  try {
+  return reading(() => {
     const taken = takeEntityLines(whole, MAX_DOCUMENT_DEPTH);
     const value = parseJson(taken?.rest ?? whole, 'policy.json', limits);
     const document: PolicyDocument = readShape(documentShape, value, 'policy.json');
-    if (taken !== undefined) document.entities = taken.entities;
-    requireUsable(document);
-    return document;
+    requireUsablePolicies(document);
+    return taken === undefined ? document : { ...document, entities: taken.entities };
+  });
+}
+
+function reading<T>(read: () => T): T {
+  try {
+    return read();
   } catch (cause) {
-    if (!(cause instanceof BaseError)) throw cause;
+    if (!(cause instanceof BaseError) || cause instanceof PolicyError) throw cause;
     throw new PolicyError('document-invalid', cause.message, { cause });
   }
 }
@@ -143,7 +162,23 @@ export function parsePolicyDocument(bytes: Uint8Array): PolicyDocument {
  * Refuses policies of which none can permit, and ids or entities that stand twice.
  * @throws PolicyError
  */
-export function requireUsable({ policies, entities }: PolicyDocument): void {
+export function requireUsable(document: PolicyDocument): void {
+  requireUsablePolicies(document);
+  const seen = new Map<string, Set<string>>();
+  for (const { uid } of document.entities) {
+    let ids = seen.get(uid.type);
+    if (ids === undefined) seen.set(uid.type, (ids = new Set()));
+    if (ids.has(uid.id)) throw standsTwice(uid);
+    ids.add(uid.id);
+  }
+}
+
+/** The refusal of an entity that is in a document twice. */
+export function standsTwice(uid: EntityUid): PolicyError {
+  return new PolicyError('entities-invalid', `the entity ${formatUid(uid)} stands twice`);
+}
+
+function requireUsablePolicies({ policies }: Pick<PolicyDocument, 'policies'>): void {
   if (policies.length === 0) {
     throw new PolicyError('policy-empty', 'there is no policy', {
       hint: 'A release without a policy permits nothing; write at least one permit.',
@@ -155,14 +190,6 @@ export function requireUsable({ policies, entities }: PolicyDocument): void {
     });
   }
   requireDistinct(policies);
-  const seen = new Map<string, Set<string>>();
-  for (const { uid } of entities) {
-    let ids = seen.get(uid.type);
-    if (ids === undefined) seen.set(uid.type, (ids = new Set()));
-    if (ids.has(uid.id))
-      throw new PolicyError('entities-invalid', `the entity ${formatUid(uid)} stands twice`);
-    ids.add(uid.id);
-  }
 }
 
 /**

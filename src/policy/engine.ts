@@ -1,4 +1,4 @@
-import type { PolicyDocument, PolicyPlace } from './document.ts';
+import type { OpenPolicyDocument, PolicyPlace } from './document.ts';
 import { type EntityStore, loadEntities } from './entity-store.ts';
 import { EvaluationError } from './evaluation-error.ts';
 import type { Situation } from './expression.ts';
@@ -42,9 +42,9 @@ export type ErrorMode = 'deny' | 'skip';
  * is a deny with reason `error`, one with an action that is not for its principal or resource a deny with reason
  * `no-permit`; attributes of the context that the schema does not name are left out.
  * The time of a decision depends on the policies that may apply to it, not on how many others there are.
- * @throws PolicyError `document-invalid`
+ * @throws PolicyError `document-invalid`, `entities-invalid`
  */
-export function createEngine(document: PolicyDocument, mode: ErrorMode = 'deny'): Engine {
+export function createEngine(document: OpenPolicyDocument, mode: ErrorMode = 'deny'): Engine {
   const schema = readSchema(document.schema);
   const store = loadEntities(document.entities, schema.actions);
   const names = { entity: store.intern };

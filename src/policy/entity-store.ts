@@ -1,5 +1,5 @@
 import type { JsonObject } from '../base/json.ts';
-import { type BakedEntity, formatUid } from './document.ts';
+import { type BakedEntity, formatUid, standsTwice } from './document.ts';
 import { type Ancestry, Entity, type EntityData, NO_ANCESTORS } from './entity.ts';
 import { EvaluationError } from './evaluation-error.ts';
 import { PolicyError } from './policy-error.ts';
@@ -25,9 +25,10 @@ const SHORT_LIST = 8;
 
 /**
  * Loads the entities of a release, and the hierarchy of its actions.
- * @throws PolicyError `document-invalid` where the hierarchy has a cycle or is too large
+ * @throws PolicyError `document-invalid` where the hierarchy has a cycle or is too large, `entities-invalid` where
+ * an entity stands twice
  */
-export function loadEntities(entities: readonly BakedEntity[], actions: readonly ActionRules[]): EntityStore {
+export function loadEntities(entities: Iterable<BakedEntity>, actions: readonly ActionRules[]): EntityStore {
   const byType = new Map<string, Map<string, Entity>>();
   const find = (type: string, id: string): Entity | undefined => byType.get(type)?.get(id);
   const intern = (type: string, id: string): Entity => {
@@ -46,13 +47,17 @@ export function loadEntities(entities: readonly BakedEntity[], actions: readonly
     const known = parents.get(entity);
     parents.set(entity, known === undefined ? above : [...known, ...above]);
   };
+  const fromSchema = new Set<Entity>();
   for (const { uid, parents: uids } of actions) {
     const action = intern(uid.type, uid.id);
     action.define(NO_DATA);
+    fromSchema.add(action);
     addParents(action, uids);
   }
   for (const baked of entities) {
     const entity = intern(baked.uid.type, baked.uid.id);
+    // An action may be written out among the entities, once like any other.
+    if (entity.exists && !fromSchema.delete(entity)) throw standsTwice(baked.uid);
     entity.define(readData(baked, options, share));
     addParents(entity, baked.parents);
   }

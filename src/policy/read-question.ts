@@ -36,7 +36,7 @@ export type Asked =
  * the context and what is claimed by their types. What it hands back is used before the next question is read.
  */
 export function readQuestionChecked(
-  { openTypes }: PolicyDocument,
+  { openTypes }: Pick<PolicyDocument, 'openTypes'>,
   schema: Schema,
   store: EntityStore,
   names: Names = resolveNames(schema, store),

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { formatPolicyDocument, parsePolicyDocument } from '../../src/policy/document.ts';
+import { formatPolicyDocument, openPolicyDocument, parsePolicyDocument } from '../../src/policy/document.ts';
+import { createEngine } from '../../src/policy/engine.ts';
 import { splitPolicies } from '../../src/policy/split-policies.ts';
 import { scenario } from '../support/scenario.ts';
 
@@ -72,5 +73,44 @@ describe('splitPolicies', () => {
         });
       }),
     );
+  });
+});
+
+describe('openPolicyDocument', () => {
+  const bytes = formatPolicyDocument(todo);
+  const lines = bytes.toString().split('\n');
+  const load = (text: string): unknown => createEngine(openPolicyDocument(Buffer.from(text)));
+  const codeOf = (run: () => unknown): unknown => {
+    try {
+      run();
+      return 'taken';
+    } catch (thrown) {
+      return (thrown as { code?: unknown }).code;
+    }
+  };
+  it('gives the same entities as parsePolicyDocument, each time they are come to', () => {
+    const open = openPolicyDocument(bytes);
+    expect([...open.entities]).toEqual(todo.entities);
+    expect([...open.entities]).toEqual(todo.entities);
+  });
+  it.each<[string, (lines: string[]) => string[], string]>([
+    ['nothing changed', (all) => all, 'taken'],
+    [
+      'an entity twice',
+      ([head = '', first = '', ...rest]) => [head, first, first, ...rest],
+      'entities-invalid',
+    ],
+    ['a row that is none', ([head = '', , ...rest]) => [head, '["user"],', ...rest], 'document-invalid'],
+    [
+      'a line that is no JSON',
+      ([head = '', , ...rest]) => [head, '{"a":1,"a":2},', ...rest],
+      'json-duplicate-key',
+    ],
+    ['a comma too many', ([head = '', first = '', ...rest]) => [head, `${first},`, ...rest], 'json-invalid'],
+    ['an empty line', ([head = '', ...rest]) => [head, ',', ...rest], 'json-invalid'],
+  ])('is taken or refused as a whole by createEngine: %s', (_, change, code) => {
+    const text = change(lines).join('\n');
+    expect(codeOf(() => load(text))).toBe(code);
+    expect(codeOf(() => parsePolicyDocument(Buffer.from(text))) === 'taken').toBe(code === 'taken');
   });
 });
