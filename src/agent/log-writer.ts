@@ -114,6 +114,16 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
     synced = upTo;
   };
 
+  // Beside the writing: a slow disk must not keep lines from the page cache.
+  const syncIfDue = (files: LogStore): void => {
+    if (fault !== undefined || sealed === synced || isSyncing) return;
+    if (performance.now() - lastSync < syncMs) return;
+    isSyncing = true;
+    syncing = sync(files)
+      .catch(fail)
+      .finally(() => (isSyncing = false));
+  };
+
   const openFiles = async (): Promise<LogStore> => {
     const files = await options.open();
     const { last } = files.recovered;
@@ -142,6 +152,7 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
     const next = async (): Promise<void> => {
       seal((await startFileIfDue(files)) ? [own.segment(files)] : takeBatch());
       await writeOut(files);
+      syncIfDue(files); // load may leave this loop nothing to end at
     };
     // What ends a fault must be seen to work, also where no line waits.
     if (fault !== undefined && files.isDue(now().getTime())) await next();
@@ -159,13 +170,7 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
       if (lost > 0) push(own.gap(lost, ended));
       options.onRecovered(lost);
       lost = 0;
-    } else if (sealed !== synced && !isSyncing && performance.now() - lastSync >= syncMs) {
-      // Beside the writing: a slow disk must not keep lines from the page cache.
-      isSyncing = true;
-      syncing = sync(files)
-        .catch(fail)
-        .finally(() => (isSyncing = false));
-    }
+    } else syncIfDue(files);
   };
   const schedule = (ms: number): void => {
     if (isClosed) return;

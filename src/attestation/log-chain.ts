@@ -49,6 +49,8 @@ export type LogSummary = {
 export type LogChecker = {
   /** Takes the next line, without its newline. Gives true once the log is found broken: no more is looked at. */
   take: (line: Buffer, at: LogPosition) => boolean;
+  /** Says that a file which is not the last ends within a line. */
+  cut: (at: LogPosition) => void;
   finish: () => LogSummary;
 };
 
@@ -151,6 +153,13 @@ export function createLogChecker({ known, complete }: LogCheckOptions): LogCheck
       first ??= line;
       last = line;
       return false;
+    },
+    cut: (at) => {
+      broken(
+        suspect === undefined
+          ? breakAt('malformed', at, 'the file ends within it')
+          : accuse(suspect, undefined, known),
+      );
     },
     finish: () => {
       if (suspect !== undefined) broken(accuse(suspect, undefined, known));

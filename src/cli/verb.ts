@@ -41,7 +41,7 @@ export function describeVerb(command: Command, words: VerbText): Command {
 /**
  * Wraps a verb's work: what it returns is the exit code, what it throws is reported as a failure.
  */
-export function action<Options extends { json?: true }, Arguments extends readonly string[]>(
+export function action<Options extends { json?: true }, Arguments extends readonly (string | string[])[]>(
   context: CliContext,
   work: (options: Options, ...args: Arguments) => Promise<ExitCode>,
 ): (...received: unknown[]) => Promise<void> {

@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { appendFile, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
@@ -7,6 +10,7 @@ import { type DecisionLog, startDecisionLog } from '../../src/agent/decision-log
 import type { Answer, Decided } from '../../src/agent/decider.ts';
 import { parseSettings } from '../../src/agent/settings.ts';
 import type { DecisionLogRules } from '../../src/base/decision-log-rules.ts';
+import type { LogHead } from '../../src/attestation/log-line.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import { parseJson } from '../../src/base/json.ts';
 import { SILENT_LOG } from '../../src/host/log.ts';
@@ -154,6 +158,29 @@ describe('startDecisionLog', () => {
     expect(await readFile(join(directory, String(recorded?.['file'])))).toEqual(torn);
     expect(await checkLog(directory)).toMatchObject({ decisions: 2, torn: 1, starts: 2 });
     expect((await checkLog(directory)).break).toBeUndefined();
+  });
+
+  it('has what it said is safe after kill -9 in the middle of load, and goes on', async () => {
+    const directory = await temporaryDirectory();
+    const script = fileURLToPath(new URL('decision-log-writer.ts', import.meta.url));
+    for (let round = 1; round <= 3; round += 1) {
+      const writer = spawn(process.execPath, [script, directory], { stdio: ['ignore', 'pipe', 'ignore'] });
+      onTestFinished(() => void writer.kill('SIGKILL'));
+      let said = '';
+      writer.stdout.on('data', (chunk: Buffer) => (said += String(chunk)));
+      await until('some syncs', () => said.split('\n').length > 5);
+      const ended = once(writer, 'exit');
+      writer.kill('SIGKILL');
+      await ended;
+      const safe = JSON.parse(said.split('\n').at(-2) ?? '') as LogHead;
+      const found = await checkLog(directory, { known: safe });
+      expect(found.break).toBeUndefined();
+      expect(found).toMatchObject({ head: 'matched', starts: round, crashes: round - 1 });
+    }
+    const log = await start(directory);
+    permits(log, 1);
+    await log.close();
+    expect(await checkLog(directory, { known: log.head()! })).toMatchObject({ head: 'matched', crashes: 3 });
   });
 
   it('does not take a file that somebody removed for one that rotation did', async () => {

@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises';
 
-import { type LogCheckOptions, type LogSummary, createLogChecker } from '../../src/attestation/log-chain.ts';
-import { MAX_LOG_LINE_BYTES } from '../../src/attestation/log-line.ts';
+import type { LogHead } from '../../src/attestation/log-line.ts';
+import { type LogCheck, checkLog as check } from '../../src/host/check-log.ts';
 import { listLogFiles } from '../../src/host/log-files.ts';
-import { readLines } from '../../src/host/read-lines.ts';
 
 export type LogLine = { readonly [field: string]: unknown };
 
-/** Every line of the decision log in a directory; the last one may be unfinished. */
+/** Every line of the decision log in a directory; an unfinished last one is left out. */
 export async function readLog(directory: string): Promise<LogLine[]> {
   const { files } = await listLogFiles(directory);
   const texts = await Promise.all(files.map(({ path }) => readFile(path, 'utf8')));
@@ -20,15 +19,6 @@ export async function readLog(directory: string): Promise<LogLine[]> {
 }
 
 /** Checks the decision log in a directory. */
-export async function checkLog(
-  directory: string,
-  options: Partial<LogCheckOptions> = {},
-): Promise<LogSummary> {
-  const checker = createLogChecker({ complete: true, ...options });
-  for (const { name, path } of (await listLogFiles(directory)).files) {
-    await readLines(path, MAX_LOG_LINE_BYTES, (line, number) =>
-      checker.take(line, { file: name, line: number }),
-    );
-  }
-  return checker.finish();
+export async function checkLog(directory: string, { known }: { known?: LogHead } = {}): Promise<LogCheck> {
+  return check([directory], known);
 }

@@ -1,6 +1,7 @@
 import { addAgentVerbs } from '../agent.ts';
 import { addAskVerb } from '../ask.ts';
 import { addInspectVerb } from '../inspect.ts';
+import { addLogVerbs } from '../log.ts';
 import type { CliProgram } from '../program.ts';
 import { addStatusVerb } from '../status.ts';
 import { addVerifyVerb } from '../verify.ts';
@@ -15,6 +16,7 @@ export const HOST_PROGRAM: CliProgram = {
   configure: (program, context) => {
     addStatusVerb(program, context);
     addAskVerb(program, context);
+    addLogVerbs(program, context);
     addVerifyVerb(program, context);
     addInspectVerb(program, context);
     addAgentVerbs(program, context);

@@ -4,6 +4,7 @@ import { addAskVerb } from '../ask.ts';
 import { addBuildVerb } from '../build.ts';
 import { addCollectorVerb } from '../collector.ts';
 import { addInspectVerb } from '../inspect.ts';
+import { addLogVerbs } from '../log.ts';
 import { addKeyVerbs } from '../key.ts';
 import type { CliProgram } from '../program.ts';
 import { addSignVerb } from '../sign.ts';
@@ -31,6 +32,7 @@ export const PIPELINE_PROGRAM: CliProgram = {
     addAgentVerbs(program, context);
     addStatusVerb(program, context);
     addAskVerb(program, context);
+    addLogVerbs(program, context);
     addCollectorVerb(program, context);
   },
 };
