@@ -11,7 +11,7 @@ import { SILENT_LOG } from '../../src/host/log.ts';
 import { checkLog, readLog } from '../agent/read-log.ts';
 import { ask, health, sealMachine, status, untilState } from '../agent/sealed-machine.ts';
 import { until } from '../agent/until.ts';
-import { canMount } from './sealed-image.ts';
+import { CAN_MOUNT } from './sealed-image.ts';
 
 const common = { log: SILENT_LOG, notify: () => undefined, now: () => new Date(), environment: {} };
 
@@ -43,7 +43,7 @@ function smallDisk(): { directory: string; fill: () => void; free: () => void } 
 
 type LogStatus = { fault?: { message: string }; notLogged: { blocked: number; dropped: number } };
 
-describe.skipIf(!canMount())('a full disk', () => {
+describe.skipIf(!CAN_MOUNT)('a full disk', () => {
   test.for(['block', 'drop'] as const)(
     '%s, as the release says, until there is space; then a gap says how many decisions have no line',
     async (whenFull) => {
