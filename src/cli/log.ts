@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
 
 import type { LogHead } from '../attestation/log-line.ts';
-import { MAX_REPORT_BYTES, verifyReport } from '../attestation/report.ts';
 import { statusShape } from '../attestation/status.ts';
 import { parseSha256 } from '../base/digest.ts';
-import { type LogCheck, checkLog } from '../host/check-log.ts';
+import type { LogCheck } from '../host/check-log.ts';
 import { readFileBounded } from '../host/files.ts';
 import { askAgent, readAnswer } from './agent-socket.ts';
 import { EXIT } from './exit-codes.ts';
@@ -50,6 +49,7 @@ export function addLogVerbs(program: Command, context: CliContext): void {
     .action(
       action<VerifyFlags, [string[]]>(context, async (options, places) => {
         const known = await readKnown(options);
+        const { checkLog } = await import('../host/check-log.ts');
         const { terminal } = context;
         const bar = progressBar('verifying', terminal);
         let check: LogCheck;
@@ -70,6 +70,7 @@ async function readKnown({ head, seq, report, socket }: VerifyFlags): Promise<Lo
   if (ways.length > 1)
     throw new UsageError('give the head once: with --head and --seq, --report, or --socket');
   if (report !== undefined) {
+    const { MAX_REPORT_BYTES, verifyReport } = await import('../attestation/report.ts');
     const verified = verifyReport(await readFileBounded(report, MAX_REPORT_BYTES, { follow: true }));
     if (verified.decisionLog === undefined) {
       throw new UsageError(`the report "${report}" says nothing of a decision log`, 'Take a later report.');
