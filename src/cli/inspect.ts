@@ -31,7 +31,7 @@ export function addInspectVerb(program: Command, context: CliContext): void {
 }
 
 function describe(inspection: Inspection, { outStyle }: Terminal): string {
-  const { release, predicate, manifest, policy } = inspection;
+  const { release, predicate, manifest, policy, access } = inspection;
   const { source, tests, measure, decisionLog } = predicate;
   const signatures = inspection.signatures.map(({ claimedKey }) => claimedKey ?? 'a key it does not name');
   const rows: [string, string][] = [
@@ -48,6 +48,7 @@ function describe(inspection: Inspection, { outStyle }: Terminal): string {
         ? `unreadable: ${policy.error}`
         : `${formatCount(policy.policies)} policies, ${formatCount(policy.entities)} entities`,
     ],
+    ['access', describeAccess(access)],
     [
       'manifest',
       'error' in manifest
@@ -84,4 +85,11 @@ function describeArea({ path, allow }: MutableArea): string {
 function describeRule({ path, types, require, forbid, optional }: MountRule): string {
   const words = [path, types.join('|'), ...require, ...forbid.map((option) => `not ${option}`)];
   return [...words, optional ? '(optional)' : ''].filter((word) => word !== '').join(' ');
+}
+
+function describeAccess(access: Inspection['access']): string {
+  if ('error' in access) return `unreadable: ${access.error}`;
+  const { proxies, routes, apiKeys } = access;
+  if (proxies.length + routes.length + apiKeys.length === 0) return '(no proxy may ask)';
+  return `${formatCount(routes.length)} routes, ${formatCount(apiKeys.length)} API keys, proxies ${proxies.join(' ')}`;
 }

@@ -1,6 +1,6 @@
 import { BaseError } from '../base/errors.ts';
 import type { JsonObject } from '../base/json.ts';
-import { jsonObject, list, optional, record, text } from '../base/shape.ts';
+import { type Reader, jsonObject, list, optional, record, text } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
 import { questionOf } from './authzen.ts';
 import { type EntityUid, formatUid } from './document.ts';
@@ -36,19 +36,25 @@ const MAX_CASES = 100_000;
 
 const object = jsonObject();
 
+/** Read by the room access/, which makes cases of them too. */
+const requests: Reader<unknown> = (value) => value;
+
 const fileShape = record({
-  tests: list(
-    record({
-      name: text({ max: 256 }),
-      environments: optional(list(text({ max: 64 }), { min: 1, max: 64 })),
-      principals: list(entityUid, { min: 1, max: 1000 }),
-      actions: list(text({ max: 1024 }), { min: 1, max: 1000 }),
-      resources: list(entityUid, { min: 1, max: 1000 }),
-      context: optional(object),
-      properties: optional(object),
-      permit: list(text({ max: 65_536 }), { max: MAX_CASES }),
-    }),
-    { max: 10_000 },
+  requests: optional(requests),
+  tests: optional(
+    list(
+      record({
+        name: text({ max: 256 }),
+        environments: optional(list(text({ max: 64 }), { min: 1, max: 64 })),
+        principals: list(entityUid, { min: 1, max: 1000 }),
+        actions: list(text({ max: 1024 }), { min: 1, max: 1000 }),
+        resources: list(entityUid, { min: 1, max: 1000 }),
+        context: optional(object),
+        properties: optional(object),
+        permit: list(text({ max: 65_536 }), { max: MAX_CASES }),
+      }),
+      { max: 10_000 },
+    ),
   ),
 });
 
@@ -61,7 +67,10 @@ export function readTestMatrix(bytes: Uint8Array, file: string): TestCase[] {
   try {
     const { value, yaml } = readYaml(bytes, file, fileShape);
     const cases: TestCase[] = [];
-    value.tests.forEach((test, index) => {
+    if (value.tests === undefined && value.requests === undefined) {
+      throw new PolicyError('tests-invalid', `${file} has neither "tests" nor "requests"`);
+    }
+    (value.tests ?? []).forEach((test, index) => {
       const line = yaml.lineOf(['tests', index]);
       const permits = new Map(test.permit.map((words, at) => [words.trim().replaceAll(/\s+/g, ' '), at]));
       for (const principal of test.principals) {
@@ -104,7 +113,7 @@ export function readTestMatrix(bytes: Uint8Array, file: string): TestCase[] {
     if (!(cause instanceof BaseError)) throw cause;
     throw new PolicyError('tests-invalid', cause.message, {
       cause,
-      hint: 'Each test has name, principals, actions, resources and permit.',
+      hint: 'Each test has name, principals, actions, resources and permit; those of requests have requests instead.',
     });
   }
 }

@@ -1,4 +1,6 @@
+import { type AccessDocument, parseAccessDocument } from '../access/document.ts';
 import { type Sha256, sha256 } from '../base/digest.ts';
+import { formatUid } from '../base/entity-uid.ts';
 import { messageOf } from '../base/errors.ts';
 import type { ReleaseId } from '../base/release-id.ts';
 import { BUNDLE_FILE_NAMES, type BundleFileName } from '../bundle/bundle-files.ts';
@@ -7,6 +9,12 @@ import { decodeEnvelope, releaseIdOf } from '../bundle/verify.ts';
 import { readBundleDirectory } from '../host/bundle-directory.ts';
 import { parseManifest } from '../manifest/parse.ts';
 import { parsePolicyDocument } from '../policy/document.ts';
+
+export type AccessSummary = {
+  proxies: string[];
+  routes: { route: string; action: string; resource: string; file: string; line: number }[];
+  apiKeys: { id: string; subject: string; expires?: string; revoked: boolean }[];
+};
 
 /** What a bundle says, none of it verified. */
 export type Inspection = {
@@ -17,6 +25,8 @@ export type Inspection = {
   files: { name: BundleFileName; bytes: number; sha256: Sha256; matches: boolean | null }[];
   manifest: { entries: number; files: number; bytes: number } | { error: string };
   policy: { policies: number; entities: number } | { error: string };
+  /** How requests become questions: each route with its place; and what the release knows of who asks. */
+  access: AccessSummary | { error: string };
 };
 
 /**
@@ -45,6 +55,25 @@ export async function inspectBundle(directory: string): Promise<Inspection> {
       const document = parsePolicyDocument(files['policy.json']);
       return { policies: document.policies.length, entities: document.entities.length };
     }),
+    access: attempt(() => summaryOf(parseAccessDocument(parsePolicyDocument(files['policy.json']).access))),
+  };
+}
+
+function summaryOf({ proxies, routes, apiKeys }: AccessDocument): AccessSummary {
+  return {
+    proxies: proxies.map(({ name }) => name),
+    routes: routes.map(({ template, action, resource: { type, id }, file, line }) => {
+      const from = 'path' in id ? `{${id.path}}` : 'header' in id ? `{header ${id.header}}` : undefined;
+      const resource =
+        from === undefined && 'value' in id ? formatUid({ type, id: id.value }) : `${type}::${from}`;
+      return { route: template.text, action, resource, file, line };
+    }),
+    apiKeys: apiKeys.map(({ id, subject, expires, revoked = false }) => ({
+      id,
+      subject: formatUid(subject),
+      ...(expires === undefined ? {} : { expires }),
+      revoked,
+    })),
   };
 }
 

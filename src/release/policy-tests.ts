@@ -1,3 +1,5 @@
+import { parseAccessDocument } from '../access/document.ts';
+import { readRequestTests } from '../access/request-tests.ts';
 import { type Sha256, sha256Stream } from '../base/digest.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import { formatUid } from '../policy/document.ts';
@@ -28,9 +30,9 @@ export type RepositoryTests = TestResult & {
 const MAX_SHOWN = 20;
 
 /**
- * Runs the matrices of `tests/` that are for these environments, on the engine that decides on the host and on
+ * Runs the matrices of `tests/`, of questions and of requests, that are for these environments, on the engine that decides on the host and on
  * Cedar's own: once for all environments that have the same tests.
- * @throws PolicyError where a test file is malformed; ReleaseError `environment-unknown` where a test is for an
+ * @throws PolicyError, AccessError where a test file is malformed; ReleaseError `environment-unknown` where a test is for an
  * environment that there is none of, `engines-disagree` where the two engines do not say the same, which is a fault
  * of sealborn
  */
@@ -46,7 +48,11 @@ export function runRepositoryTests(
     stream.update(bytes);
   }
   const digest = stream.digest();
-  const all = tests.flatMap(({ bytes, file }) => readTestMatrix(bytes, file));
+  const access = parseAccessDocument(document.access);
+  const all = tests.flatMap(({ bytes, file }) => [
+    ...readTestMatrix(bytes, file),
+    ...readRequestTests(bytes, file, access),
+  ]);
   for (const test of all) requireEnvironments(test, settings.environments);
   const engine = createEngine(document);
   requireAgreement(findDisagreements(document, engine, all.map(questionOfCase)));

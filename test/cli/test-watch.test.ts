@@ -26,7 +26,7 @@ it(
       until(`run ${count}`, () => err.split('watching ').length > count, 30_000);
 
     await runs(1);
-    expect(out).toMatch(/^passed {2}34 of 34 questions/);
+    expect(out).toMatch(/^passed {2}42 of 42 questions/);
 
     // In place, as some editors save; then by a rename, as others do; then a file that is new.
     const policies = join(directory, 'policies/roles.cedar');
@@ -38,14 +38,14 @@ it(
     await writeFile(`${policies}.new`, right);
     await rename(`${policies}.new`, policies);
     await runs(3);
-    expect(out.match(/passed {2}34 of 34/g)).toHaveLength(2);
+    expect(out.match(/passed {2}42 of 42/g)).toHaveLength(2);
 
     await writeFile(
       join(directory, 'tests/more.yaml'),
       'tests: [{name: x, principals: [User::nobody], actions: [ReadPayment], resources: [Ledger::main], permit: [User::nobody ReadPayment Ledger::main]}]',
     );
     await runs(4);
-    expect(out).toMatch(/failed {2}34 of 35 questions/);
+    expect(out).toMatch(/failed {2}42 of 43 questions/);
 
     child.kill('SIGINT');
     const [code] = (await once(child, 'exit')) as [number];

@@ -1,0 +1,124 @@
+import { type EntityUid, entityUid, formatUid } from '../base/entity-uid.ts';
+import { BaseError } from '../base/errors.ts';
+import type { JsonObject } from '../base/json.ts';
+import { type Reader, dictionary, list, oneOf, optional, readShape, record, text } from '../base/shape.ts';
+import { readYaml } from '../base/yaml.ts';
+import { AccessError } from './access-error.ts';
+import { readHeaders } from './ask-headers.ts';
+import type { AccessDocument } from './document.ts';
+import { createRequestReader } from './read-request.ts';
+import { REQUEST_REFUSALS } from './refusal.ts';
+import { headerName } from './route-shapes.ts';
+
+/** A question that a request comes to, and the answer it must have; as a case of a matrix of `tests/`. */
+export type RequestCase = {
+  file: string;
+  line: number;
+  /** The test's name and the request. */
+  test: string;
+  principal: EntityUid;
+  action: string;
+  resource: EntityUid;
+  context: JsonObject | undefined;
+  properties: JsonObject | undefined;
+  environments: string[] | undefined;
+  expected: boolean;
+};
+
+/** Cases of one file at most, as for other tests. */
+const MAX_CASES = 100_000;
+
+const elsewhere: Reader<unknown> = (value) => value;
+const request = text({ max: 8192, pattern: /^[A-Z-]+ \/\S*$/, is: 'a request such as GET /orders/17' });
+
+const fileShape = record({
+  tests: optional(elsewhere),
+  requests: optional(
+    list(
+      record({
+        name: text({ max: 256 }),
+        environments: optional(list(text({ max: 64 }), { min: 1, max: 64 })),
+        principals: list(entityUid, { min: 1, max: 1000 }),
+        requests: list(request, { min: 1, max: 1000 }),
+        headers: optional(dictionary(text({ min: 0, max: 8192 }), { max: 100 })),
+        permit: list(text({ max: 65_536 }), { max: MAX_CASES }),
+        refused: optional(dictionary(oneOf(...REQUEST_REFUSALS), { max: 1000 })),
+      }),
+      { max: 10_000 },
+    ),
+  ),
+});
+
+/**
+ * Reads the `requests` of a file of `tests/`: matrices of principals × requests, as if each principal had been
+ * identified. What is listed under `permit`, as `principal METHOD /path`, must be permitted, everything else denied.
+ * Each request must have a route; those under `refused` must be refused for the reason that stands there.
+ * @throws AccessError `tests-invalid` with file and line
+ */
+export function readRequestTests(bytes: Uint8Array, file: string, { routes }: AccessDocument): RequestCase[] {
+  const proxies = [{ name: 'test', method: 'request', uri: 'path' }] as const;
+  const read = createRequestReader({ proxies: [...proxies], routes });
+  const ask = (words: string, headers: ReadonlyMap<string, string> = new Map()): ReturnType<typeof read> => {
+    const [method = '', uri = ''] = words.split(' ');
+    return read({ method, target: `/authz/test${uri}`, header: readHeaders([...headers].flat()) });
+  };
+  const { value, yaml } = reading(() => readYaml(bytes, file, fileShape));
+  const cases: RequestCase[] = [];
+  (value.requests ?? []).forEach((test, index) => {
+    const at = (...path: (string | number)[]): string =>
+      `${file}:${yaml.lineOf(['requests', index, ...path])}`;
+    for (const name of test.headers?.keys() ?? []) {
+      reading(() => readShape(headerName, name, at('headers', name)));
+    }
+    const permits = new Map(test.permit.map((words, place) => [words.trim().replaceAll(/\s+/g, ' '), place]));
+    test.requests.forEach((words, place) => {
+      const wanted = ask(words, test.headers);
+      if ('refused' in wanted) {
+        throw invalid(`${at('requests', place)}: "${words}" is refused: ${wanted.refused}: ${wanted.why}`);
+      }
+      const { type, id, properties } = wanted.resource;
+      for (const principal of test.principals) {
+        const names = [`${principal.type}::${principal.id} ${words}`, `${formatUid(principal)} ${words}`];
+        cases.push({
+          file,
+          line: yaml.lineOf(['requests', index]),
+          test: `${test.name}: ${words}`,
+          principal,
+          action: wanted.action.name,
+          resource: { type, id },
+          context: wanted.context,
+          properties,
+          environments: test.environments,
+          expected: names.map((name) => permits.delete(name)).includes(true),
+        });
+        if (cases.length > MAX_CASES) throw invalid(`${file}: more than ${MAX_CASES} cases`);
+      }
+    });
+    for (const [words, place] of permits) {
+      throw invalid(`${at('permit', place)}: "${words}" is not in the matrix of this test`);
+    }
+    for (const [words, reason] of test.refused ?? []) {
+      const wanted = ask(words, test.headers);
+      const came = 'refused' in wanted ? wanted.refused : `the route "${wanted.route.template.text}"`;
+      if (came !== reason)
+        throw invalid(`${at('refused', words)}: "${words}" comes to ${came}, not to ${reason}`);
+    }
+  });
+  return cases;
+}
+
+function reading<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof BaseError)) throw cause;
+    throw invalid(cause.message, cause);
+  }
+}
+
+function invalid(problem: string, cause?: BaseError): AccessError {
+  return new AccessError('tests-invalid', problem, {
+    cause,
+    hint: 'Each test has name, principals, requests such as GET /orders/17, and permit.',
+  });
+}
