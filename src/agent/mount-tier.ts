@@ -1,3 +1,4 @@
+import type { MountCoverage } from '../attestation/mount-state.ts';
 import type { Finding } from '../base/finding.ts';
 import type { BoundsPlan } from '../host/bounds-plan.ts';
 import type { Log } from '../host/log.ts';
@@ -24,12 +25,14 @@ export function createMountTier(watch: MountWatch, log: Log, now: () => Date): M
   const pacer = createPacer();
   let isFirst = true;
   let plan: BoundsPlan | undefined;
+  let mounts: MountCoverage | undefined;
+  let said: MountCoverage | undefined;
   const look = (at: string): Finding[] => {
     const seen = watch(at);
     if (seen === undefined) return [];
-    if (isFirst && seen.view === 'own') log.warn({ code: 'mounts-own-view' }, OWN_VIEW);
+    if (isFirst && seen.mounts.view === 'own') log.warn({ code: 'mounts-own-view' }, OWN_VIEW);
     isFirst = false;
-    plan = seen.plan;
+    ({ plan, mounts } = seen);
     return seen.findings;
   };
   return {
@@ -42,6 +45,8 @@ export function createMountTier(watch: MountWatch, log: Log, now: () => Date): M
         try {
           const findings = look(now().toISOString());
           await context.report({ findings, findingsTotal: findings.length });
+          if (mounts !== undefined && mounts !== said) await context.cover({ mounts });
+          said = mounts;
         } catch (thrown) {
           await context.fail(reasonOf(thrown));
         }

@@ -13,6 +13,7 @@ import {
   text,
   whole,
 } from '../base/shape.ts';
+import { type MountCoverage, mountCoverageReader } from './mount-state.ts';
 
 /** The states of an instance. `drifted` and `refused` are latched: only a reboot leaves them. */
 export const STATES = ['starting', 'measuring', 'trusted', 'drifted', 'refused'] as const;
@@ -29,6 +30,8 @@ export type VerdictReason = { code: string; message: string };
  * is absent until its tier has said something.
  */
 export type Coverage = {
+  /** What the measured tree is read through. */
+  mounts?: MountCoverage;
   rehash?: {
     /** What the release asks for. */
     everyHours: number;
@@ -76,7 +79,7 @@ export type Verdict = {
   drift: Finding[];
   /** All findings, shown or not. */
   driftTotal: number;
-  /** Absent before the first whole measurement ended. */
+  /** Absent before a tier has said something. */
   coverage?: Coverage;
   /** Set in `refused`, and in `drifted` after a restart under a latch. */
   reason?: VerdictReason;
@@ -106,6 +109,7 @@ export const reportedVerdictShape: Reader<Verdict> = verdictReader({ open: true 
 function coverageReader(options: { open: boolean }): Reader<Coverage> {
   return record(
     {
+      mounts: optional(mountCoverageReader(options)),
       rehash: optional(
         record(
           {

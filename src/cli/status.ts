@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 
 import { type DecisionLogStatus, type Status, statusShape } from '../attestation/status.ts';
+import type { MountCoverage } from '../attestation/mount-state.ts';
 import type { Coverage, State } from '../attestation/verdict.ts';
+import { escapeControls } from '../base/display.ts';
 import { DEFAULT_SOCKET, askAgent, readAnswer } from './agent-socket.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { describeFindings } from './findings.ts';
@@ -84,8 +86,25 @@ function logLine({ head, whenFull, notLogged, fault }: DecisionLogStatus): strin
   return `${what} since ${fault.since}: ${fault.message} [${fault.code}]${missing}`;
 }
 
-function coverageRows({ watch, sweep, rehash }: Coverage, now: Date): [string, string][] {
+/** Mounts in full are in the JSON; a table of more than a few helps nobody. */
+const MOUNTS_SHOWN = 8;
+
+function mountRows({ view, total, shown }: MountCoverage): [string, string][] {
+  const rows = shown
+    .slice(0, MOUNTS_SHOWN)
+    .map(({ path, type, options, backing, claimedRootHash }): [string, string] => {
+      const hash =
+        claimedRootHash === undefined ? '' : `, root hash ${claimedRootHash} claimed by the command line`;
+      return ['mount', escapeControls(`${path}  ${type} ${options.join(',')}: ${backing}${hash}`)];
+    });
+  if (total > rows.length) rows.push(['mount', `and ${formatCount(total - rows.length)} more`]);
+  if (view === 'own') rows.push(['mounts', 'as the agent sees them; the table of PID 1 can not be read']);
+  return rows;
+}
+
+function coverageRows({ mounts, watch, sweep, rehash }: Coverage, now: Date): [string, string][] {
   const rows: [string, string][] = [];
+  if (mounts !== undefined) rows.push(...mountRows(mounts));
   if (watch !== undefined) {
     const { held, wanted, error, overflows } = watch;
     const of =

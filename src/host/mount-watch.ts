@@ -1,5 +1,6 @@
 import { realpathSync } from 'node:fs';
 
+import type { MountCoverage } from '../attestation/mount-state.ts';
 import { type BytePath, bytePathOfText } from '../base/byte-path.ts';
 import { type Finding, finding } from '../base/finding.ts';
 import type { MeasureRules } from '../base/measure-rules.ts';
@@ -7,6 +8,7 @@ import { type BoundsPlan, planBounds } from './bounds-plan.ts';
 import { type MountViews, compareMountViews } from './compare-mount-views.ts';
 import { HostError, hostErrorOf } from './host-error.ts';
 import { judgeMounts } from './judge-mounts.ts';
+import { KERNEL_FILES, type KernelFiles, mountCoverage } from './mount-coverage.ts';
 import { createMountHistory } from './mount-history.ts';
 import { parseMountInfo } from './mount-info.ts';
 import { mountScopeOf } from './mount-scope.ts';
@@ -21,17 +23,16 @@ export type MountWatchOptions = {
   isRunning: boolean;
   /** Files to read instead of the kernel's, for tests. */
   tables?: { own: string; init: string };
+  kernel?: KernelFiles;
 };
-
-/**
- * Whose mount table the rules were applied to: that of PID 1, with which the agent's own agrees or is found to
- * differ; or the agent's own alone, where that of PID 1 can't be seen.
- */
-export type MountView = 'init' | 'own';
 
 export type MountLook = {
   findings: Finding[];
-  view: MountView;
+  /**
+   * What the tree is read through, and whose mount table the rules were applied to: that of PID 1, with which the
+   * agent's own agrees or is found to differ; or the agent's own alone, where that of PID 1 can't be seen.
+   */
+  mounts: MountCoverage;
   /** Where to look, to see that mutable areas keep within their bounds. */
   plan: BoundsPlan;
 };
@@ -50,7 +51,7 @@ const TABLES = { own: '/proc/self/mountinfo', init: '/proc/1/mountinfo' };
  * @throws HostError `not-found` and its like where there is no such root
  */
 export function createMountWatch(options: MountWatchOptions): MountWatch {
-  const { isRunning, tables = TABLES } = options;
+  const { isRunning, tables = TABLES, kernel = KERNEL_FILES } = options;
   const root = resolveRoot(options.root);
   const rules = mountScopeOf(options.rules);
   const history = createMountHistory(root, rules);
@@ -89,7 +90,8 @@ export function createMountWatch(options: MountWatchOptions): MountWatch {
       ...history(machine, at),
       ...bounds.findings,
     ];
-    return { findings, view: seen.init === undefined ? 'own' : 'init', plan: bounds.plan };
+    const view = seen.init === undefined ? 'own' : 'init';
+    return { findings, mounts: mountCoverage(machine, root, rules, view, kernel), plan: bounds.plan };
   };
 }
 

@@ -169,6 +169,7 @@ describe("attack table: the agent's mount namespace", () => {
     const machine = await sealWith();
     const before = 'mount --bind image/usr image/usr; mount -o remount,bind,ro image/usr';
     const socket = await agentApart(machine, before);
-    expect(await untilState(socket, 'trusted')).toMatchObject({ driftTotal: 0 });
+    const seen = { view: 'init', shown: [{ path: '/' }] };
+    expect(await untilState(socket, 'trusted')).toMatchObject({ driftTotal: 0, coverage: { mounts: seen } });
   });
 });

@@ -1,3 +1,4 @@
+import type { MountCoverage } from '../../attestation/mount-state.ts';
 import { type VerifiedReport, verifyReport } from '../../attestation/report.ts';
 import type { Words } from '../../attestation/statement.ts';
 import type { HostView } from '../fleet.ts';
@@ -89,6 +90,7 @@ function flagNotes(flags: readonly FlagRow[], now: number): Html | false {
 function nowPanel(host: HostView, report: VerifiedReport | undefined, now: number): Html {
   const { summary } = host;
   const { measured, state } = summary.verdict;
+  const mounts = report?.verdict.coverage?.mounts;
   const off = Date.parse(summary.createdAt) - host.lastSeen;
   const entries: [string, Html | string | false][] = [
     ['Says', html`${state}, since ${clock(Date.parse(summary.verdict.since), now)}`],
@@ -102,6 +104,7 @@ function nowPanel(host: HostView, report: VerifiedReport | undefined, now: numbe
         ? '—'
         : `${count(measured.files, 'file')}, ${megabytes(measured.bytes)} in ${measured.seconds.toFixed(1)} s`,
     ],
+    ['Mounts', mounts !== undefined && mountList(mounts)],
     ['Last report', host.fresh ? 'made just now, proved by its nonce' : 'not proved to be recent'],
     ['Reports', `${count(host.last.seq, 'report')}, first heard ${duration(now - host.firstSeen)} ago`],
     ['Dropped by the host', summary.dropped > 0 && count(summary.dropped, 'report')],
@@ -157,6 +160,18 @@ const PROBLEM_WORDS: { readonly [K in Vouching['problems'][number]]: string } = 
   'tpm-reset': 'it was reset while the machine ran on',
   'release-unregistered': 'the release is not registered here',
 };
+
+function mountList({ view, total, shown }: MountCoverage): Html {
+  return html`${shown.map(
+    ({ path, type, options, backing, claimedRootHash }) =>
+      html`<span class="two"
+        ><code>${path}</code> ${type} ${options.join(',')}:
+        ${backing}${claimedRootHash !== undefined && ` (root hash ${claimedRootHash.slice(0, 16)}… claimed)`}</span
+      >`,
+  )}${total > shown.length && html`<span class="two">and ${total - shown.length} more</span>`}${
+    view === 'own' && html`<span class="two">as the agent sees them: it could not read PID 1's table</span>`
+  }`;
+}
 
 function factEntries(facts: Words): [string, string][] {
   return Object.entries(facts).filter(([name]) => name !== 'hostname');

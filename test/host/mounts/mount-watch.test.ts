@@ -204,11 +204,11 @@ describe('createMountWatch: the view of PID 1', () => {
   it('says so where PID 1 can not be seen, and finds it where it could be before', () => {
     const { show, look, found } = machine(allowed);
     show(undefined, [usr]);
-    expect(look()).toMatchObject({ findings: [], view: 'own' });
+    expect(look()).toMatchObject({ findings: [], mounts: { view: 'own' } });
     expect(found([usr])).toEqual([]);
     show(undefined, [usr]);
     expect(look()).toMatchObject({
-      view: 'own',
+      mounts: { view: 'own' },
       findings: [{ kind: 'unreadable', path: expect.stringMatching(/init$/) as string }],
     });
   });
