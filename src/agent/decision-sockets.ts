@@ -8,6 +8,7 @@ import { serveLines } from '../host/line-server.ts';
 import type { Log } from '../host/log.ts';
 import { shareWithGroup } from '../host/share-with-group.ts';
 import type { TcpAddress } from '../host/tcp-address.ts';
+import type { UnixPlace } from '../host/unix-listen.ts';
 import { AUTHZ_PREFIX, createAuthzApp } from './authz-app.ts';
 import { MAX_BODY_BYTES, createDecideApp } from './decide-app.ts';
 import { MAX_LINE_BYTES, createLineAnswerer, errorLine } from './decide-lines.ts';
@@ -30,6 +31,8 @@ export type DecisionSockets = {
 
 export type DecisionSocketsOptions = {
   runDirectory: string;
+  /** The sockets that systemd made and listens on, by their names: `decide.sock`, `decide.ndjson.sock`. */
+  activated: ReadonlyMap<string, number>;
   /** Where proxies that can't reach Unix sockets ask. */
   authzListen: TcpAddress | undefined;
   open: OpenGate | undefined;
@@ -57,10 +60,14 @@ const CLIENTS_GROUP = 'sealborn-clients';
  * @throws HostError where one can't be had; then none is left open
  */
 export async function openDecisionSockets(options: DecisionSocketsOptions): Promise<DecisionSockets> {
-  const { runDirectory, decider, metrics, log } = options;
+  const { runDirectory, activated, decider, metrics, log } = options;
   const onError = (thrown: unknown): void => tellOfError(thrown, log);
-  const decideSocket = join(runDirectory, 'decide.sock');
-  const linesSocket = join(runDirectory, 'decide.ndjson.sock');
+  const place = (name: string): UnixPlace => ({
+    path: join(runDirectory, name),
+    mode: MODE,
+    fd: activated.get(name),
+  });
+  const [decide, ndjson] = [place('decide.sock'), place('decide.ndjson.sock')];
   await using opening = new AsyncDisposableStack();
   const [decideApp, authzApp] = [createDecideApp(options), createAuthzApp(options)];
   const bounds = {
@@ -70,14 +77,13 @@ export async function openDecisionSockets(options: DecisionSocketsOptions): Prom
     onError,
   };
   const http = await serveHttp({
-    listen: { path: decideSocket, mode: MODE },
+    listen: decide,
     handle: (request) => (request.target.startsWith(AUTHZ_PREFIX) ? authzApp : decideApp)(request),
     ...bounds,
   });
   opening.defer(() => http.close());
   const lines = await serveLines({
-    path: linesSocket,
-    mode: MODE,
+    listen: ndjson,
     answer: createLineAnswerer({ decider, metrics, onError }),
     refuse: (code, message) => errorLine(null, code, message),
     maxLineBytes: MAX_LINE_BYTES,
@@ -98,9 +104,14 @@ export async function openDecisionSockets(options: DecisionSocketsOptions): Prom
       ...bounds,
     }));
   if (authz !== undefined) opening.defer(() => authz.close());
-  for (const socket of [decideSocket, linesSocket]) await shareWithClients(socket, log);
+  for (const { path, fd } of [decide, ndjson]) if (fd === undefined) await shareWithClients(path, log);
   const open = opening.move();
-  return { decideSocket, linesSocket, authzPort: authz?.port, close: () => open.disposeAsync() };
+  return {
+    decideSocket: decide.path,
+    linesSocket: ndjson.path,
+    authzPort: authz?.port,
+    close: () => open.disposeAsync(),
+  };
 }
 
 /** Opens a socket to the group of the clients, where the machine has it and this process may. */

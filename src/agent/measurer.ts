@@ -48,8 +48,13 @@ export type Measurer = {
   settled: Promise<void>;
   /** Rejects if the measuring half itself fails; it then says nothing more, which nobody trusts. */
   ended: Promise<void>;
+  /** Whether a tier gave a sign of life of late, or there is nothing left to measure. */
+  isWell: () => boolean;
   close: () => Promise<void>;
 };
+
+/** The tier of mounts looks each second; when no tier says anything for this long, none makes progress. */
+const MAX_LIFELESS_MS = 30_000;
 
 /**
  * Starts the measuring half: it verifies the release, reads every file, and then looks for drift by tiers
@@ -76,9 +81,12 @@ export async function startMeasurer(settings: AgentSettings, deps: MeasurerDepen
   });
   const stop = new AbortController();
   const settled = Promise.withResolvers<void>();
+  let aliveAt: number | undefined = performance.now();
+  const onAlive = (): void => void (aliveAt = performance.now());
   const run = async (): Promise<void> => {
     try {
-      await measure({ settings, deps, keeper, bootId, stop: stop.signal, settled: settled.resolve });
+      await measure({ settings, deps, keeper, bootId, stop: stop.signal, settled: settled.resolve, onAlive });
+      aliveAt = undefined;
     } catch (thrown) {
       await publisher.close();
       throw thrown;
@@ -91,6 +99,7 @@ export async function startMeasurer(settings: AgentSettings, deps: MeasurerDepen
     verdict: keeper.verdict,
     settled: settled.promise.then(() => notify('READY=1')),
     ended,
+    isWell: () => aliveAt === undefined || performance.now() - aliveAt < MAX_LIFELESS_MS,
     close: async () => {
       stop.abort();
       await Promise.allSettled([ended]);
@@ -118,16 +127,17 @@ type Context = {
   bootId: string;
   stop: AbortSignal;
   settled: () => void;
+  onAlive: () => void;
 };
 
 async function measure(context: Context): Promise<void> {
-  const { settings, deps, keeper, stop } = context;
+  const { settings, deps, keeper, stop, onAlive } = context;
   const { log, now } = deps;
   if (await standsUnderLatch(context)) return;
   const prepared = await prepare(context);
   if (prepared === undefined) return;
   const { release, checker, watchRelease, mounts } = prepared;
-  const surroundings = { keeper, log, at: () => at(deps) };
+  const surroundings = { keeper, log, at: () => at(deps), onAlive };
   const looking = new AbortController();
   let looks: Promise<void> | undefined;
   try {

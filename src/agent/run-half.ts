@@ -1,5 +1,6 @@
 import { createLog } from '../host/log.ts';
 import { createServiceNotifier } from '../host/service-notifier.ts';
+import { startWatchdog } from '../host/watchdog.ts';
 import { requireSafeEnvironment } from './environment.ts';
 import { startMeasurer } from './measurer.ts';
 import { startServer } from './server.ts';
@@ -21,9 +22,11 @@ export async function runMeasurer(settingsFile: string): Promise<void> {
       now: () => new Date(),
       environment: process.env,
     });
+    const endWatchdog = startWatchdog(process.env, notify, measurer.isWell);
     // Where there is nothing left to measure (refused, say), the verdict still has to be said.
     await Promise.race([stopped, measurer.ended.then(() => stopped)]);
     notify('STOPPING=1');
+    endWatchdog();
     await measurer.close();
   });
 }
@@ -44,8 +47,10 @@ export async function runServer(settingsFile: string): Promise<void> {
       now: () => new Date(),
       environment: process.env,
     });
+    const endWatchdog = startWatchdog(process.env, notify, server.isWell);
     await stopped;
     notify('STOPPING=1');
+    endWatchdog();
     await server.close();
   });
 }

@@ -12,6 +12,8 @@ export type TierSurroundings = {
   log: Log;
   /** Now, in RFC 3339. */
   at: () => string;
+  /** Told of every sign of life of any tier. */
+  onAlive: () => void;
 };
 
 /** What a tier may take to end when it is told to. */
@@ -37,7 +39,7 @@ export async function runTiers(
 }
 
 async function runTier(tier: Tier, surroundings: TierSurroundings, stop: AbortSignal): Promise<void> {
-  const { keeper, log, at } = surroundings;
+  const { keeper, log, at, onAlive } = surroundings;
   // A tier that hangs is not waited for, but told to end all the same, should it ever come back.
   const own = new AbortController();
   const signal = AbortSignal.any([stop, own.signal]);
@@ -55,7 +57,10 @@ async function runTier(tier: Tier, surroundings: TierSurroundings, stop: AbortSi
     cover: async (coverage) => {
       if (!signal.aborted) await keeper.apply({ type: 'covered', coverage });
     },
-    alive: () => void (aliveAt = performance.now()),
+    alive: () => {
+      aliveAt = performance.now();
+      onAlive();
+    },
   };
   const silence = async (): Promise<never> => {
     for (

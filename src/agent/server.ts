@@ -1,5 +1,6 @@
 import type { Verdict } from '../attestation/verdict.ts';
 import type { DecisionLogRules } from '../base/decision-log-rules.ts';
+import { activatedSockets } from '../host/activated-sockets.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
 import { serveHttp } from '../host/http-server.ts';
@@ -10,12 +11,14 @@ import type { ServiceNotifier } from '../host/service-notifier.ts';
 import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
 import type { Engine } from '../policy/engine.ts';
+import { SILENCE_MS } from './channel-message.ts';
 import { createDecider } from './decider.ts';
 import { type DecisionLog, startDecisionLog } from './decision-log.ts';
 import { openDecisionSockets } from './decision-sockets.ts';
 import { createHealthApp } from './health-app.ts';
 import { readLatch } from './latch.ts';
 import { HEADERS_TIMEOUT_MS, tellOfError } from './listening.ts';
+import { createMeasurerCheck } from './measurer-peer.ts';
 import { createMetrics } from './metrics.ts';
 import { type OpenGate, openGate } from './open-gate.ts';
 import { reasonOf } from './reason.ts';
@@ -45,9 +48,13 @@ export type AgentServer = {
   authzPort: number | undefined;
   /** The TCP port of health. */
   healthPort: number;
+  /** Whether the measuring half is followed: a verdict held as live was heard of in time. */
+  isWell: () => boolean;
   close: () => Promise<void>;
 };
 
+/** A silence of the measuring half that was not noticed for this long shows that this process does not work. */
+const MAX_UNNOTICED_MS = 2 * SILENCE_MS;
 /** Probes of load balancers and Prometheus at one time. */
 const MAX_PROBES = 512;
 
@@ -75,6 +82,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
   const follower = followVerdict({
     path: verdictSocketPath(settings.runDirectory),
     onChange: standing.see,
+    isMeasurer: await createMeasurerCheck(),
     ...(deps.silenceMs === undefined ? {} : { silenceMs: deps.silenceMs }),
   });
   starting.defer(() => follower.close());
@@ -100,6 +108,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
   });
   const sockets = await openDecisionSockets({
     runDirectory: settings.runDirectory,
+    activated: activatedSockets(deps.environment),
     authzListen: settings.authz?.listen,
     open,
     now,
@@ -154,6 +163,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
     linesSocket: sockets.linesSocket,
     authzPort: sockets.authzPort,
     healthPort: health.port ?? settings.health.listen.port,
+    isWell: () => (follower.silenceMs() ?? 0) < MAX_UNNOTICED_MS,
     close: () => running.disposeAsync(),
   };
 }

@@ -23,6 +23,8 @@ export type FollowOptions = {
   path: string;
   /** Told of every new view, after `view()` gives it. */
   onChange: (view: VerdictView) => void;
+  /** Whether the process at the other end may be the measuring half; anyone's word counts where it is left out. */
+  isMeasurer?: (socket: Socket) => boolean;
   /** Milliseconds of a clock that never goes back. */
   clock?: () => number;
   silenceMs?: number;
@@ -113,6 +115,10 @@ export function followVerdict(options: FollowOptions): VerdictFollower {
     count = 0;
     heardAt = clock();
     silence = setTimeout(checkSilence, silenceMs);
+    opened.on('connect', () => {
+      if (socket !== opened || options.isMeasurer === undefined || options.isMeasurer(opened)) return;
+      lose('measurer-foreign', 'verdict.sock is held by a process that is not the measuring half');
+    });
     opened.on('data', (chunk: Buffer) => {
       try {
         for (const line of read(chunk)) if (socket === opened) hear(parseMessage(line));

@@ -46,7 +46,7 @@ export async function publishVerdict(
     socket.write(current);
   });
   server.maxConnections = MAX_LISTENERS;
-  await listenUnix(server, verdictSocketPath(runDirectory), 0o660);
+  await listenUnix(server, { path: verdictSocketPath(runDirectory), mode: 0o660 });
   const timer = setInterval(() => {
     count += 1;
     say(formatMessage({ type: 'heartbeat', count }));

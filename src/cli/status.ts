@@ -1,14 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import type { Command } from 'commander';
 
 import { type DecisionLogStatus, type Status, statusShape } from '../attestation/status.ts';
 import type { MountCoverage } from '../attestation/mount-state.ts';
 import type { Coverage, State } from '../attestation/verdict.ts';
 import { escapeControls } from '../base/display.ts';
+import { HostError } from '../host/host-error.ts';
 import { DEFAULT_SOCKET, askAgent, readAnswer } from './agent-socket.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { describeFindings } from './findings.ts';
 import { type Style, type Terminal, formatBytes, formatCount, formatSeconds, labelled } from './terminal.ts';
-import { type CliContext, action, addVerb, printJson } from './verb.ts';
+import { type CliContext, action, addVerb, printJson, wholeNumber } from './verb.ts';
 
 const EXIT_BY_STATE: Readonly<Record<State, ExitCode>> = {
   trusted: EXIT.good,
@@ -18,6 +21,11 @@ const EXIT_BY_STATE: Readonly<Record<State, ExitCode>> = {
   starting: EXIT.pending,
 };
 
+type StatusFlags = { json?: true; socket: string; wait?: number };
+
+/** How often `--wait` asks. */
+const POLL_MS = 200;
+
 /** `sealborn status` */
 export function addStatusVerb(program: Command, context: CliContext): void {
   addVerb(program, 'status', {
@@ -25,7 +33,11 @@ export function addStatusVerb(program: Command, context: CliContext): void {
     description:
       'Asks the running agent for its verdict: the state, the release with its commit, what was measured, and ' +
       'every finding with what was expected and what was found.',
-    examples: ['sealborn status', 'sealborn status --json | jq -r .state'],
+    examples: [
+      'sealborn status',
+      'sealborn status --json | jq -r .state',
+      'sealborn status --wait 600  # at boot: until there is a verdict',
+    ],
     exits: [
       `${EXIT.good}   trusted`,
       `${EXIT.no}   drifted: a file differs; the state stays until the machine is replaced or rebooted`,
@@ -35,15 +47,35 @@ export function addStatusVerb(program: Command, context: CliContext): void {
     ],
   })
     .option('--socket <path>', "the agent's decision socket", DEFAULT_SOCKET)
+    .option(
+      '--wait <seconds>',
+      'wait for a verdict, and for the agent, up to so long',
+      wholeNumber(1, 86_400),
+    )
     .action(
-      action<{ json?: true; socket: string }, []>(context, async (options) => {
-        const { value } = await askAgent(options.socket, { method: 'GET', path: '/status' });
-        const status = readAnswer(statusShape, value, options.socket);
+      action<StatusFlags, []>(context, async (options) => {
+        const status = await askStatus(options.socket, performance.now() + (options.wait ?? 0) * 1000);
         if (options.json === true) printJson(context.terminal, status);
         else context.terminal.out(describe(status, context.terminal, new Date()));
         return EXIT_BY_STATE[status.state];
       }),
     );
+}
+
+/** The status, asked for again until there is a verdict or the time is over. */
+async function askStatus(socket: string, until: number): Promise<Status> {
+  for (;;) {
+    const isOver = performance.now() >= until;
+    try {
+      const { value } = await askAgent(socket, { method: 'GET', path: '/status' });
+      const status = readAnswer(statusShape, value, socket);
+      if (isOver || (status.state !== 'starting' && status.state !== 'measuring')) return status;
+    } catch (thrown) {
+      const mayCome = thrown instanceof HostError && ['unreachable', 'timeout'].includes(thrown.code);
+      if (isOver || !mayCome) throw thrown;
+    }
+    await sleep(POLL_MS);
+  }
 }
 
 function describe(status: Status, { outStyle }: Terminal, now: Date): string {

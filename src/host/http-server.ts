@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Peer } from '../access/peer.ts';
 import { createByteCollector } from './byte-collector.ts';
 import { peerOf } from './peer-credentials.ts';
-import { listenTcp, listenUnix } from './unix-listen.ts';
+import { type UnixPlace, listenTcp, listenUnix } from './unix-listen.ts';
 import type { TcpAddress } from './tcp-address.ts';
 
 /** A request, whole and bounded, as a handler sees it. */
@@ -30,7 +30,7 @@ export type PlainResponse = {
 };
 
 export type HttpServerOptions = {
-  listen: { path: string; mode: number } | TcpAddress;
+  listen: UnixPlace | TcpAddress;
   /** Must not throw; if it does, the client gets a 500 without a word of why. */
   handle: (request: PlainRequest) => PlainResponse | Promise<PlainResponse>;
   /** A larger body is answered 413 and the connection closed. */
@@ -75,7 +75,7 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpServer>
   server.setTimeout(options.headersTimeoutMs * 2, (socket) => socket.destroy());
   server.on('request', (request, response) => receive(request, response, options));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuse(error, socket as Socket));
-  if ('path' in options.listen) await listenUnix(server, options.listen.path, options.listen.mode);
+  if ('path' in options.listen) await listenUnix(server, options.listen);
   else await listenTcp(server, options.listen);
   // A server that runs has no use for an error of one accept (out of descriptors, say) but to go on.
   server.on('error', options.onError);

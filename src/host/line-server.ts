@@ -2,14 +2,13 @@ import { type Socket, createServer } from 'node:net';
 
 import { HostError } from './host-error.ts';
 import { createLineCutter } from './lines.ts';
-import { listenUnix } from './unix-listen.ts';
+import { type UnixPlace, listenUnix } from './unix-listen.ts';
 
 /** Why a client is cut off after one last line that says so. */
 export type LineRefusal = 'line-too-long' | 'line-unfinished';
 
 export type LineServerOptions = {
-  path: string;
-  mode: number;
+  listen: UnixPlace;
   /** One line, without its newline, to one answer without its newline. Must not throw. */
   answer: (line: Buffer) => string;
   /** The last line for a client whose lines can't be told apart any more. */
@@ -45,7 +44,7 @@ export async function serveLines(options: LineServerOptions): Promise<LineServer
     socket.on('close', () => connections.delete(connection));
   });
   server.maxConnections = options.maxConnections;
-  await listenUnix(server, options.path, options.mode);
+  await listenUnix(server, options.listen);
   // A server that runs has no use for an error of one accept (out of descriptors, say) but to go on.
   server.on('error', options.onError);
   const looking = setInterval(

@@ -6,13 +6,29 @@ import { HostError, errnoOf, hostErrorOf } from './host-error.ts';
 /** A path in `sockaddr_un` has 108 bytes with its final NUL (unix(7)). */
 const MAX_SOCKET_PATH_BYTES = 107;
 
+/** Where a server listens. */
+export type UnixPlace = {
+  path: string;
+  mode: number;
+  /** The socket, where systemd made it and listens already: then path and mode are its unit's. */
+  fd?: number | undefined;
+};
+
 /**
  * Makes `server` listen on a Unix socket with exactly the given mode. A socket that a dead process left at the
  * path is replaced; one that answers, or anything else at the path, is not.
  * @throws HostError `address-in-use`, `address-invalid`, `already-exists`, `permission-denied`, …
  */
-export async function listenUnix(server: Server, path: string, mode: number): Promise<void> {
+export async function listenUnix(server: Server, { path, mode, fd }: UnixPlace): Promise<void> {
   const doing = `listening on the socket "${path}"`;
+  if (fd !== undefined) {
+    try {
+      await listening(server, () => server.listen({ fd }));
+      return;
+    } catch (cause) {
+      throw hostErrorOf(`${doing}, which systemd handed over`, cause);
+    }
+  }
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
     throw new HostError(
       'address-invalid',

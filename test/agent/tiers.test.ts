@@ -47,7 +47,11 @@ function found(path: string): CheckResult {
 /** Runs tiers until the test ends. */
 function start(tiers: readonly Tier[], keeper: VerdictKeeper): { stop: () => Promise<void> } {
   const stop = new AbortController();
-  const running = runTiers(tiers, { keeper, log: SILENT_LOG, at: () => at }, stop.signal);
+  const running = runTiers(
+    tiers,
+    { keeper, log: SILENT_LOG, at: () => at, onAlive: () => undefined },
+    stop.signal,
+  );
   const end = async (): Promise<void> => {
     stop.abort();
     await running;
@@ -130,7 +134,7 @@ describe('runTiers', () => {
     await expect(
       runTiers(
         [tier, { name: 'b', silenceMs: 60_000, run: idle }],
-        { keeper: broken, log: SILENT_LOG, at: () => at },
+        { keeper: broken, log: SILENT_LOG, at: () => at, onAlive: () => undefined },
         stop.signal,
       ),
     ).rejects.toThrow('broken');

@@ -65,7 +65,7 @@ async function impostor(directory: string, speak: (socket: Socket) => void): Pro
     socket.on('error', () => undefined);
     speak(socket);
   });
-  await listenUnix(server, verdictSocketPath(directory), 0o660);
+  await listenUnix(server, { path: verdictSocketPath(directory), mode: 0o660 });
   onTestFinished(() => void server.close());
 }
 

@@ -35,8 +35,7 @@ const permit = ({ id }: Line): object => ({
 /** Stands in for an agent where a test needs one that misbehaves. */
 async function listen(path: string, answer: (line: Line) => object | string = permit): Promise<LineServer> {
   const server = await serveLines({
-    path,
-    mode: 0o600,
+    listen: { path, mode: 0o600 },
     answer: (line) => {
       const said = answer(JSON.parse(String(line)) as Line);
       return typeof said === 'string' ? said : JSON.stringify(said);

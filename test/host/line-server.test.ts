@@ -18,8 +18,7 @@ async function serve(change: Partial<LineServerOptions> = {}): Promise<Served> {
   let answered = 0;
   const { answer = (line: Buffer) => `<${String(line)}>`, ...rest } = change;
   const server = await serveLines({
-    path,
-    mode: 0o660,
+    listen: { path, mode: 0o660 },
     answer: (line) => {
       answered += 1;
       return answer(line);
