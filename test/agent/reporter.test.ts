@@ -204,7 +204,10 @@ describe('startReporter', () => {
     );
     const { reporter, set } = await report(directory, url);
     set('trusted');
-    await until('the second delivered', () => reporter.counts().sent === 1);
+    await until(
+      'the second delivered',
+      () => reporter.counts().sent === 1 && reporter.counts().spooled === 0,
+    );
     expect(states(accepted)).toEqual(['2 trusted']);
     expect(reporter.counts()).toMatchObject({ refused: 1, spooled: 0 });
     expect(await readdir(join(directory, 'refused'))).toHaveLength(1);
