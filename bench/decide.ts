@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { V8_FLAGS } from '../scripts/package/v8-flags.ts';
 import { createCedar } from '../src/policy/cedar-wasm.ts';
 import { formatPolicyDocument, openPolicyDocument, parsePolicyDocument } from '../src/policy/document.ts';
 import { type Engine, createEngine } from '../src/policy/engine.ts';
@@ -108,14 +109,14 @@ function quantile(sorted: Float64Array, q: number): number {
   return Math.round(value / 10) / 100;
 }
 
-/** In a process of its own that does nothing else, as an agent's start would be. */
+/** In a process of its own that does nothing else, started with the flags of the executable. */
 function loadApart(document: Buffer): Load {
   const directory = mkdtempSync(join(tmpdir(), 'sealborn-bench-'));
   const file = join(directory, 'policy.json');
   try {
     writeFileSync(file, document);
     const script = fileURLToPath(import.meta.url);
-    const run = spawnSync(process.execPath, ['--expose-gc', script, '--load', file], { encoding: 'utf8' });
+    const run = spawnSync(process.execPath, [...V8_FLAGS, script, '--load', file], { encoding: 'utf8' });
     if (run.status !== 0) throw new Error(`measuring the load failed: ${run.stderr}`);
     return JSON.parse(run.stdout) as Load;
   } finally {

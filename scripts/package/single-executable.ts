@@ -8,6 +8,7 @@ import { type BuildOptions, type Metafile, build } from 'esbuild';
 
 import { BUNDLE, WORKERS, project } from '../bundle.ts';
 import type { Architecture } from './architecture.ts';
+import { V8_FLAGS } from './v8-flags.ts';
 
 const run = promisify(execFile);
 
@@ -20,9 +21,6 @@ export type ProgramPlan = {
   /** Whether it hashes files and calls the C library: then its threads go in and koffi.node beside it. */
   measures: boolean;
 };
-
-/** The agent asks for a collection after it loaded (src/host/release-memory.ts). */
-const V8_FLAGS: readonly string[] = ['--expose-gc'];
 
 /**
  * Makes one executable of Node and a program (Node's "single executable application"). The same sources and

@@ -138,7 +138,7 @@ export function openPolicyDocument(bytes: Uint8Array): OpenPolicyDocument {
       `policy.json is ${bytes.length} bytes; at most ${MAX_DOCUMENT_BYTES} are read`,
     );
   }
-  const limits = { maxBytes: MAX_DOCUMENT_BYTES, maxDepth: MAX_DOCUMENT_DEPTH };
+  const limits = { maxBytes: MAX_DOCUMENT_BYTES, maxDepth: MAX_DOCUMENT_DEPTH, isKept: true };
   const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return reading(() => {
     const taken = takeEntityLines(whole, MAX_DOCUMENT_DEPTH);
