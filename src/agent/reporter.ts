@@ -152,9 +152,9 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
       if (stop.signal.aborted) return;
       switch (outcome.kind) {
         case 'delivered':
-          counts.sent += 1;
           await queue.delivered(report);
           ({ nonce } = outcome);
+          counts.sent += 1;
           intervalSeconds = Math.min(Math.max(outcome.nextReportSeconds, 1), MAX_INTERVAL_SECONDS);
           if (backoff.failures() > 0)
             log.info(
