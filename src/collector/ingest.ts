@@ -10,6 +10,7 @@ import type { Flag, HostRow, ReportRow } from './rows.ts';
 import type { Registered } from './registered.ts';
 import type { CollectorSettings } from './settings.ts';
 import type { Store, TpmKey } from './store.ts';
+import { logTurn } from './log-turn.ts';
 import { summarize } from './summary.ts';
 import { vouch } from './vouching.ts';
 
@@ -180,9 +181,16 @@ function keepReport(store: Store, keeping: Keeping): void {
     bytes: body.length,
   };
   const last = { seq, digest };
-  const summary = summarize(report, vouch(report, fresh, host, keeping.key, keeping.registered));
+  const known = host?.summary.decisionLog;
+  const summary = {
+    // A log that a report does not name (its disk failed, say) is not forgotten for it.
+    ...(known === undefined ? {} : { decisionLog: known }),
+    ...summarize(report, vouch(report, fresh, host, keeping.key, keeping.registered)),
+  };
   store.keep({ id: report.host.id, lastSeen: now, last, nonce, nonceAt: now, fresh, summary }, row, body);
   if (place.kind === 'gap') store.flag(report.host.id, gapFlag(report, place.missed), now);
+  const turned = logTurn(host?.summary, report, digest);
+  if (turned !== undefined) store.flag(report.host.id, turned, now);
 }
 
 function isTurn({ summary }: HostRow, report: VerifiedReport): boolean {

@@ -41,8 +41,9 @@ export type ReportRow = {
 
 /** Something about a host that the operator should know, besides what it reports. */
 export type Flag = {
-  /** `fork` and `gap` as in `checkChain`; `key`: a refused report claimed to be from this host. */
-  kind: 'fork' | 'gap' | 'key';
+  /** `fork` and `gap` as in `checkChain`; `key`: a refused report claimed to be from this
+   * host; `log`: the decision log is not the one that was there before. */
+  kind: 'fork' | 'gap' | 'key' | 'log';
   /** Tells two flags of a kind apart: a digest, a number, or nothing. */
   ref: string;
   seq: number | undefined;

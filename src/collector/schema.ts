@@ -42,7 +42,7 @@ CREATE INDEX reports_by_turn ON reports (host, turn, seq);
 
 CREATE TABLE flags (
   host     TEXT NOT NULL REFERENCES hosts (id) ON DELETE CASCADE,
-  kind     TEXT NOT NULL CHECK (kind IN ('fork', 'gap', 'key')),
+  kind     TEXT NOT NULL CHECK (kind IN ('fork', 'gap', 'key', 'log')),
   ref      TEXT NOT NULL,
   seq      INTEGER,
   first_at INTEGER NOT NULL,

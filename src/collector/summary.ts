@@ -1,3 +1,4 @@
+import type { LogHead } from '../attestation/log-line.ts';
 import type { Report, Words } from '../attestation/statement.ts';
 import type { Verdict } from '../attestation/verdict.ts';
 import type { Vouching } from './vouching.ts';
@@ -14,6 +15,8 @@ export type Summary = {
   verdict: Verdict;
   /** Reports that the host says it dropped. */
   dropped: number;
+  /** Where the host's decision log stood when it was last named. */
+  decisionLog?: LogHead;
   /** How far this report can be believed, as the collector found it. */
   vouching?: Vouching;
 };
@@ -41,6 +44,7 @@ export function summarize(report: Report, vouching?: Vouching): Summary {
     ...(report.release === undefined ? {} : { release: report.release }),
     verdict: { ...verdict, drift, ...(reason === undefined ? {} : { reason }) },
     dropped: report.spool?.dropped ?? 0,
+    ...(report.decisionLog === undefined ? {} : { decisionLog: report.decisionLog }),
     ...(vouching === undefined ? {} : { vouching }),
   };
 }

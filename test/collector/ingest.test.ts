@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { MAX_REPORT_BYTES } from '../../src/attestation/report.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import { isFresh } from '../../src/collector/ingest.ts';
-import { DRIFTED, newKey, testHost } from '../attestation/hosts.ts';
+import { DRIFTED, type Fields, newKey, testHost } from '../attestation/hosts.ts';
 import { testCollector } from './collector-fixture.ts';
 
 describe('PUT /v1/reports/<digest>', () => {
@@ -49,6 +49,31 @@ describe('PUT /v1/reports/<digest>', () => {
     expect(store.flags(host.id)).toMatchObject([
       { kind: 'gap', seq: 4, detail: '2 before report 4 never came; the host says that it dropped 2 so far' },
     ]);
+  });
+
+  test('a decision log that grows is fine; one with fewer lines, or another line of a number, is flagged', async () => {
+    const { put, store, page } = await testCollector();
+    const host = testHost();
+    const say = async (seq: number | undefined, line: string, more: Fields = {}): Promise<string[]> => {
+      const decisionLog = seq === undefined ? {} : { decisionLog: { seq, head: sha256(line) } };
+      const { body, digest } = host.next({ ...decisionLog, ...more });
+      expect((await put(body, digest)).status).toBe(201);
+      return store.flags(host.id).map(({ detail }) => detail);
+    };
+    expect(await say(10, 'a')).toEqual([]);
+    expect(await say(10, 'a')).toEqual([]);
+    expect(await say(12, 'b')).toEqual([]);
+    expect(await say(undefined, '')).toEqual([]);
+    const shrunk = 'the decision log had 12 lines and now has 11';
+    expect(await say(11, 'c')).toEqual([shrunk]);
+    expect(await page(`/hosts/${host.id}`)).toContain('Decision log went back');
+    expect(await say(13, 'd')).toEqual([shrunk]);
+    expect(await say(13, 'e')).toContain('line 13 of the decision log is another one than before');
+    expect(await say(1, 'f', { bootId: '0b0b0b0b-0000-4000-8000-000000000002' })).toContain(
+      'the decision log had 13 lines and now has 1, after a reboot: is its directory kept?',
+    );
+    expect(store.flags(host.id).every(({ kind }) => kind === 'log')).toBe(true);
+    expect(store.flags(host.id)).toHaveLength(3);
   });
 
   test('a fork is refused with 409, flagged once for each report, and never becomes the last', async () => {

@@ -63,6 +63,7 @@ const FLAG_TITLES: { readonly [K in FlagRow['kind']]: string } = {
   fork: 'Fork: refused',
   gap: 'Reports missing',
   key: 'Refused under this name',
+  log: 'Decision log went back',
 };
 
 function flagNotes(flags: readonly FlagRow[], now: number): Html | false {
@@ -72,7 +73,9 @@ function flagNotes(flags: readonly FlagRow[], now: number): Html | false {
     <ul class="notes">
       ${shown.map(
         ({ kind, detail, count: n, lastAt }) =>
-          html`<li class="note ${kind === 'fork' && 'e-forked'} ${kind === 'key' && 'e-drifted'}">
+          html`<li
+            class="note ${kind === 'fork' && 'e-forked'} ${(kind === 'key' || kind === 'log') && 'e-drifted'}"
+          >
             <b>${FLAG_TITLES[kind]}</b> ${ago(lastAt, now)}${n > 1 && `, ${n} times`}
             <span class="two">${detail}</span>
             ${
