@@ -1,5 +1,5 @@
 import type { EntityUid } from '../base/entity-uid.ts';
-import type { Accounts, PeerRules } from './document.ts';
+import type { Accounts, IdentitySource, PeerRules } from './document.ts';
 
 /** The process at the other end of a Unix socket, as the kernel says: its user, group and further groups. */
 export type Peer = { uid: number; gid: number; groups: readonly number[] };
@@ -9,6 +9,22 @@ export type AccountNumbers = {
   user: (name: string) => number | undefined;
   group: (name: string) => number | undefined;
 };
+
+/** The names of accounts that a release gives, and this machine does not have: they match no process. */
+export function unknownAccounts(identity: readonly IdentitySource[], numbers: AccountNumbers): string[] {
+  const users: (string | number)[] = [];
+  const groups: (string | number)[] = [];
+  for (const source of identity) {
+    const named = 'clientCertificate' in source ? source.clientCertificate.proxies : undefined;
+    const peers = 'peer' in source ? source.peer : undefined;
+    users.push(...(named?.users ?? []), ...(peers?.users?.keys() ?? []));
+    groups.push(...(named?.groups ?? []), ...(peers?.groups?.keys() ?? []));
+  }
+  return [
+    ...users.filter((name) => numberOf(name, numbers.user) === undefined).map((name) => `user ${name}`),
+    ...groups.filter((name) => numberOf(name, numbers.group) === undefined).map((name) => `group ${name}`),
+  ];
+}
 
 /** Whether a process runs as one of the accounts. */
 export function createPeerTest(accounts: Accounts, numbers: AccountNumbers): (peer: Peer) => boolean {

@@ -40,6 +40,7 @@ export function claimedIssuer(token: string): string | undefined {
  */
 export function createTokenCheck(rules: JwtRules): TokenCheck {
   const { subject, claims, properties } = rules;
+  const whose = `the token of ${rules.issuer}`;
   let keys: JWTVerifyGetKey | undefined;
   const options: JWTVerifyOptions = {
     issuer: rules.issuer,
@@ -57,20 +58,28 @@ export function createTokenCheck(rules: JwtRules): TokenCheck {
     try {
       ({ payload } = await jwtVerify(token, keys, { ...options, currentDate: now }));
     } catch (thrown) {
-      if (thrown instanceof errors.JWTExpired)
-        return refuse('token-expired', `the token of ${rules.issuer}: ${thrown.message}`);
-      return refuse('token-invalid', `the token of ${rules.issuer}: ${messageOf(thrown)}`);
+      if (thrown instanceof errors.JWTExpired) return refuse('token-expired', `${whose}: ${thrown.message}`);
+      return refuse('token-invalid', `${whose}: ${messageOf(thrown)}`);
     }
     for (const [name, wanted] of claims ?? []) {
       if (payload[name] !== wanted)
-        return refuse('token-invalid', `the token of ${rules.issuer}: unexpected "${name}" claim value`);
+        return refuse('token-invalid', `${whose}: unexpected "${name}" claim value`);
     }
     const id = payload[subject.claim];
     if (typeof id !== 'string' || id === '' || id.length > MAX_ID || !id.isWellFormed()) {
-      return refuse('token-invalid', `the token of ${rules.issuer}: its claim "${subject.claim}" is no id`);
+      return refuse('token-invalid', `${whose}: its claim "${subject.claim}" is no id`);
     }
-    return { id, properties: propertiesOf(payload, properties) };
+    const said = propertiesOf(payload, properties);
+    if (!isExact(said))
+      return refuse('token-invalid', `${whose}: a claim is a number that can't be read exactly`);
+    return { id, properties: said };
   };
+}
+
+/** Whether no number was rounded: jose reads tokens with JSON.parse, which rounds integers beyond 2^53. */
+function isExact(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isSafeInteger(value) || !Number.isInteger(value);
+  return typeof value !== 'object' || value === null || Object.values(value).every(isExact);
 }
 
 function propertiesOf(payload: JWTPayload, wanted: JwtRules['properties']): JsonObject {

@@ -1,7 +1,9 @@
 import { type Gate, createGate } from '../access/gate.ts';
 import type { AccessDocument } from '../access/document.ts';
+import { unknownAccounts } from '../access/peer.ts';
 import { formatUid } from '../base/entity-uid.ts';
 import { readAccountNumbers } from '../host/account-numbers.ts';
+import type { Log } from '../host/log.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import type { Engine } from '../policy/engine.ts';
 
@@ -16,11 +18,19 @@ export async function openGate(
   access: AccessDocument,
   { openTypes }: Pick<PolicyDocument, 'openTypes'>,
   { idsOf }: Pick<Engine, 'idsOf'>,
+  log: Log,
 ): Promise<OpenGate> {
+  const accounts = await readAccountNumbers();
+  for (const account of unknownAccounts(access.identity, accounts)) {
+    log.warn(
+      { code: 'account-unknown', account },
+      `the release names the ${account}, which this machine does not have`,
+    );
+  }
   const types = access.identity.flatMap((source) => ('jwt' in source ? [source.jwt.subject.type] : []));
   const baked = new Set(types.flatMap((type) => idsOf(type).map((id) => formatUid({ type, id }))));
   const gate = createGate(access, {
-    accounts: await readAccountNumbers(),
+    accounts,
     isKnown: (subject) => openTypes.includes(subject.type) || baked.has(formatUid(subject)),
   });
   return { gate, challenge: challengeOf(access) };

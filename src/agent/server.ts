@@ -189,7 +189,7 @@ async function loadOwnRelease(
       own: { ok: true, release: verified.release },
       engine,
       logRules: verified.predicate.decisionLog,
-      open: await openGate(access, policy, engine),
+      open: await openGate(access, policy, engine, log),
     };
   } catch (thrown) {
     const reason = reasonOf(thrown);

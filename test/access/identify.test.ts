@@ -3,6 +3,7 @@ import { type KeyObject, createHmac, createPublicKey, generateKeyPairSync, sign 
 import { describe, expect, it } from 'vitest';
 
 import { isApiKey, newApiKey } from '../../src/access/api-key.ts';
+import { unknownAccounts } from '../../src/access/peer.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import { openGate, whoOf } from './ask-gate.ts';
 
@@ -219,6 +220,7 @@ describe('a token', () => {
     ['with another value of a claim', token({ tenant: 'evil' }), 'token-invalid'],
     ['without a claim', token({ tenant: undefined }), 'token-invalid'],
     ['with a claim as a list', token({ tenant: ['acme'] }), 'token-invalid'],
+    ['with a number that is rounded when it is read', token({ department: 2 ** 53 }), 'token-invalid'],
     ['without a subject', token({ sub: undefined }), 'token-invalid'],
     ['with an empty subject', token({ sub: '' }), 'token-invalid'],
     ['with a subject that is no text', token({ sub: { id: 'ana' } }), 'token-invalid'],
@@ -339,5 +341,22 @@ describe('a certificate that a proxy vouches for, and the process that asks', ()
       ...(who === undefined ? {} : { peer: who as never }),
     });
     expect(whoOf(outcome)).toBe(subject);
+  });
+});
+
+describe('unknownAccounts', () => {
+  it('names the users and groups that the release gives and the machine does not have', () => {
+    const known = { user: (name: string) => ({ backup: 34 })[name], group: () => undefined };
+    const rules = { header: 'x', proxies: { users: ['www-data', 33], groups: ['web'] }, subjects: new Map() };
+    const users = new Map([
+      ['backup', { type: 'Service', id: 'backup' }],
+      ['1001', { type: 'Service', id: 'numbered' }],
+      ['backpu', { type: 'Service', id: 'misspelt' }],
+    ]);
+    expect(unknownAccounts([{ clientCertificate: rules }, { peer: { users } }], known)).toEqual([
+      'user www-data',
+      'user backpu',
+      'group web',
+    ]);
   });
 });
