@@ -162,17 +162,18 @@ export function record<const F extends Fields>(
   fields: F,
   options: { open?: boolean } = {},
 ): Reader<RecordOf<F>> {
+  const known = Object.entries(fields).map(([name, field]) =>
+    typeof field === 'function'
+      ? { name, reader: field, isRequired: true }
+      : { name, reader: field.optional, isRequired: false },
+  );
   return (value, path, problems) => {
     if (!isObject(value)) return fail(problems, path, `must be a mapping, not ${kindOf(value)}`);
     const out: Record<string, unknown> = {};
-    for (const [name, field] of Object.entries(fields)) {
+    for (const { name, reader, isRequired } of known) {
       const member = Object.hasOwn(value, name) ? value[name] : undefined;
-      if (member === undefined) {
-        if (typeof field === 'function') problems.push({ path: [...path, name], message: 'is missing' });
-        continue;
-      }
-      const reader = typeof field === 'function' ? field : field.optional;
-      out[name] = reader(member, [...path, name], problems);
+      if (member !== undefined) out[name] = reader(member, [...path, name], problems);
+      else if (isRequired) problems.push({ path: [...path, name], message: 'is missing' });
     }
     if (options.open !== true) {
       for (const name of Object.keys(value)) {

@@ -69,8 +69,12 @@ describe('parseJson', () => {
   it('treats __proto__ and constructor as keys like any other', () => {
     const value = parse('{"__proto__": {"admin": true}, "constructor": 1}') as Record<string, unknown>;
     expect(Object.keys(value)).toEqual(['__proto__', 'constructor']);
-    expect(Object.getPrototypeOf(value)).toBeNull();
-    expect('admin' in value).toBe(false);
+    for (const name of ['admin', 'toString', 'hasOwnProperty', 'valueOf']) expect(name in value).toBe(false);
+    // What all objects share has nothing, inherits nothing, and can be given nothing.
+    const shared = Object.getPrototypeOf(value) as object;
+    expect(Object.getPrototypeOf(shared)).toBeNull();
+    expect(Reflect.ownKeys(shared)).toEqual([]);
+    expect(Object.isFrozen(shared)).toBe(true);
   });
 
   it.each([
