@@ -55,6 +55,7 @@ async function imagePathOf(root: string, path: string): Promise<string | undefin
 function isMeasured(path: string | undefined, rules: MeasureRules): boolean {
   return (
     path !== undefined &&
+    !rules.mutableFiles.some((file) => file.path === path) &&
     isInRoots(path, rules) &&
     ![...rules.mutable.map((area) => area.path), rules.bundle].some((other) => isAtOrBelow(path, other))
   );

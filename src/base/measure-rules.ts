@@ -7,7 +7,7 @@ import {
   extension,
   mountRule,
 } from './mount-rules.ts';
-import { type MutableArea, mutableArea } from './mutable-rules.ts';
+import { type MutableArea, type MutableFile, mutableArea, mutableFile } from './mutable-rules.ts';
 import { type FieldPath, type Reader, list, number, record } from './shape.ts';
 
 /**
@@ -22,6 +22,8 @@ export type MeasureRules = {
    * is below it is not, but kept within bounds.
    */
   mutable: MutableArea[];
+  /** Single files in measured directories that may change, be missing or appear. They are not in the manifest. */
+  mutableFiles: MutableFile[];
   /** Paths that must not exist, said on their own so that a finding can name the rule. */
   absent: string[];
   /**
@@ -62,6 +64,7 @@ export const measureRules: Reader<MeasureRules> = meaningful(
   record({
     roots: list(imagePath, { min: 1, max: 64 }),
     mutable: list(mutableArea, { max: 1024 }),
+    mutableFiles: list(mutableFile, { max: 1024 }),
     absent: list(imagePath, { max: 1024 }),
     bundle: imagePath,
     mounts: list(mountRule, { max: 256 }),
@@ -94,6 +97,15 @@ function* meaningless(rules: MeasureRules): Generator<{ path: FieldPath; message
     const message = withoutEffect(rule, rules);
     if (message !== undefined) yield { path, message: `has no effect: ${message}` };
   }
+  const files = new Set<string>();
+  for (const [index, { path: file }] of rules.mutableFiles.entries()) {
+    const path = ['mutableFiles', index];
+    if (files.has(file)) yield { path, message: `is a second rule for "${file}"` };
+    files.add(file);
+    if (rules.absent.includes(file)) yield { path, message: `"${file}" is declared absent too` };
+    const message = whyFileIsNone(file, rules);
+    if (message !== undefined) yield { path, message: `has no effect: ${message}` };
+  }
   for (const [index, name] of rules.extensions.entries()) {
     const path = ['extensions', index];
     if (rules.extensions.indexOf(name) !== index) yield { path, message: 'stands there twice' };
@@ -102,6 +114,14 @@ function* meaningless(rules: MeasureRules): Generator<{ path: FieldPath; message
       yield { path, message: `has no effect: none of ${over.join(', ')} is measured` };
     }
   }
+}
+
+function whyFileIsNone(file: string, { roots, mutable, bundle }: MeasureRules): string | undefined {
+  const area = mutable.find(({ path }) => isAtOrBelow(file, path));
+  if (area !== undefined) return `it lies in the mutable directory "${area.path}"`;
+  if (isAtOrBelow(file, bundle)) return 'it lies in the directory of the bundle';
+  const isBelowRoot = roots.some((root) => root !== file && isAtOrBelow(file, root));
+  return isBelowRoot ? undefined : `"${file}" is not below a measured root`;
 }
 
 function withoutEffect(rule: MountRule, { roots, mutable }: MeasureRules): string | undefined {

@@ -57,6 +57,12 @@ function describe(inspection: Inspection, { outStyle }: Terminal): string {
     ],
     ['measured', measure.roots.join(' ')],
     ['mutable', measure.mutable.length === 0 ? '(nothing)' : measure.mutable.map(describeArea).join(' ')],
+    [
+      'mutable files',
+      measure.mutableFiles.length === 0
+        ? '(none)'
+        : measure.mutableFiles.map(({ path, mode }) => `${path} ${mode}`).join(' '),
+    ],
     ['mounts', measure.mounts.length === 0 ? '(none)' : measure.mounts.map(describeRule).join('; ')],
     ['extensions', measure.extensions.length === 0 ? '(none)' : measure.extensions.join(' ')],
     ['absent', measure.absent.length === 0 ? '(nothing)' : measure.absent.join(' ')],

@@ -12,6 +12,7 @@ import { HostError } from './host-error.ts';
 import { close } from './linux.ts';
 import { SCOPE_OPEN, besideJob } from './measure-job.ts';
 import { type Scope, isBundleMeasured, scopeBits, scopeOf } from './measure-scope.ts';
+import { checkMutableFiles } from './mutable-files.ts';
 import { openRoot } from './open-root.ts';
 import { planJob } from './plan-job.ts';
 import { type Slice, lookSlices, readSlices } from './plan-slices.ts';
@@ -58,7 +59,7 @@ export type TreeChecker = {
   readonly slices: readonly Slice[];
   /** One slice of a sweep. @throws HostError; the signal's reason */
   sweepSlice(slice: Slice, signal?: AbortSignal): Promise<CheckResult>;
-  /** What is not in the manifest: the bundle's own directory, absent paths. @throws HostError */
+  /** What is not in the manifest: the bundle's own directory, absent paths, mutable files. @throws HostError */
   besides(): CheckResult;
   /** Reads and compares single entries, given by index in ascending order. @throws HostError; the signal's reason */
   entries(indexes: Uint32Array, signal?: AbortSignal): Promise<CheckResult>;
@@ -94,7 +95,7 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
   const { tree } = manifest;
   const bits = scopeBits(tree, scope, mayBeEmpty);
   const unlisted = scope.absent.filter((path) => !isListed(tree, bits, path));
-  const job = planJob(tree, bits, scope.absent, workers);
+  const job = planJob(tree, bits, scope, workers);
   const slices = lookSlices(job);
   const whole = new HashPool(root, job, workers);
   let isClosed = false;
@@ -176,7 +177,7 @@ function resultOf(list: FindingList, files: number, bytes: number, started: numb
   return { findings, findingsTotal: list.total, files, bytes, seconds };
 }
 
-/** What is not in the manifest: the bundle's own directory, and absent paths where nothing else is listed. */
+/** What is not in the manifest: the bundle's own directory, mutable files, and absent paths that nothing else lists. */
 function checkBeside(
   root: string,
   scope: Scope,
@@ -189,6 +190,7 @@ function checkBeside(
   const descriptor = openRoot(root);
   try {
     for (const [path, found] of findPresent(descriptor, unlisted, at)) findings.add(path, found);
+    for (const [path, found] of checkMutableFiles(descriptor, scope.files, at)) findings.add(path, found);
     if (!isBundleMeasured(scope)) return;
     for (const found of checkBundleArea(descriptor, scope.bundle, digests, mayBeEmpty, at)) {
       findings.add(scope.bundle, found);

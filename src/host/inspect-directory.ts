@@ -26,10 +26,12 @@ export class DirectoryInspector {
   #types = new Uint8Array(1024);
   #listed = false;
   readonly #absent: ReadonlySet<BytePath>;
+  readonly #files: ReadonlySet<BytePath>;
 
   constructor(inspection: Inspection) {
     this.#on = inspection;
     this.#absent = new Set(inspection.job.absent);
+    this.#files = new Set(inspection.job.files);
   }
 
   /** The type that the listing just made gave the entry, `position` from the directory's first; else unknown. */
@@ -112,6 +114,7 @@ export class DirectoryInspector {
     strangers: FindingList,
   ): void {
     const path = joinPath(pathOf(this.#on.job.tree, index), name);
+    if (this.#files.has(path)) return;
     const found = readEntry(descriptor, address, name, path);
     // What is gone again, or can't be looked at, was there by its name, and that is enough.
     const entry: Entry =

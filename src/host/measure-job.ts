@@ -36,6 +36,8 @@ export type MeasureJob = {
   scope: Uint8Array;
   /** Paths that the release declares absent, for the words of a finding. */
   absent: readonly BytePath[];
+  /** Paths of mutable files: they may stand where a directory is a closed world, and are checked on their own. */
+  files: readonly BytePath[];
   /** `STAMP_WORDS` of `stat.ts` for each entry: the state in which it was last seen good. */
   stamps: Uint32Array;
   /** 1 where the stamp holds. */

@@ -1,5 +1,6 @@
 import { type BytePath, bytePathOfText, isWithin, parentPath } from '../base/byte-path.ts';
 import type { MeasureRules } from '../base/measure-rules.ts';
+import type { MutableFile } from '../base/mutable-rules.ts';
 import { type PackedTree, TYPE_DIR, TYPE_LINK, findPath } from '../manifest/packed-tree.ts';
 import { HostError } from './host-error.ts';
 import { SCOPE_MUTABLE, SCOPE_OPEN, SCOPE_OPTIONAL } from './measure-job.ts';
@@ -8,6 +9,8 @@ import { SCOPE_MUTABLE, SCOPE_OPEN, SCOPE_OPTIONAL } from './measure-job.ts';
 export type Scope = {
   roots: BytePath[];
   mutable: BytePath[];
+  /** Mutable files, by path. */
+  files: ReadonlyMap<BytePath, MutableFile>;
   absent: BytePath[];
   bundle: BytePath;
 };
@@ -21,6 +24,7 @@ export function scopeOf(rules: MeasureRules): Scope {
   return {
     roots: rules.roots.map(bytePathOfText),
     mutable: rules.mutable.map(({ path }) => bytePathOfText(path)),
+    files: new Map(rules.mutableFiles.map((file) => [bytePathOfText(file.path), file])),
     absent: rules.absent.map(bytePathOfText),
     bundle: bytePathOfText(rules.bundle),
   };

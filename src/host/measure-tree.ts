@@ -54,11 +54,7 @@ export async function measureTree(options: MeasureOptions): Promise<MeasuredTree
   );
   const totals = sum(tree);
   const workers = workerCount(options.workers);
-  const pool = new HashPool(
-    root,
-    planJob(tree, scopeBits(tree, scope, true), scope.absent, workers),
-    workers,
-  );
+  const pool = new HashPool(root, planJob(tree, scopeBits(tree, scope, true), scope, workers), workers);
   try {
     const say = (done: { files: number; bytes: number }): void =>
       onProgress?.({ ...done, totalFiles: totals.files, totalBytes: totals.bytes, seconds: seconds() });

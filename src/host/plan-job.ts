@@ -1,8 +1,8 @@
-import type { BytePath } from '../base/byte-path.ts';
 import { type PackedTree, TYPE_DIR, TYPE_FILE } from '../manifest/packed-tree.ts';
 import { LAST_RANK, rankEntries } from './boot-order.ts';
 import { allocateLinkedDigests } from './linked-digests.ts';
 import { type MeasureJob, countLinked } from './measure-job.ts';
+import type { Scope } from './measure-scope.ts';
 import { STAMP_WORDS } from './stat.ts';
 
 /** What reading an entry costs beside its bytes, in bytes: some 10 µs at 2 GB/s. */
@@ -24,7 +24,7 @@ type Part = {
 export function planJob(
   tree: PackedTree,
   scope: Uint8Array,
-  absent: readonly BytePath[],
+  { absent, files }: Pick<Scope, 'absent' | 'files'>,
   workers: number,
 ): MeasureJob {
   const target = unitTarget(tree, workers);
@@ -37,6 +37,7 @@ export function planJob(
     tree,
     scope,
     absent,
+    files: [...files.keys()],
     stamps: new Uint32Array(new SharedArrayBuffer(tree.count * STAMP_WORDS * 4)),
     good: new Uint8Array(new SharedArrayBuffer(tree.count)),
     claimed: new Uint8Array(new SharedArrayBuffer(tree.count)),

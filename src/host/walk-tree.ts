@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 
 import { type BytePath, ROOT_PATH, isWithin, joinPath } from '../base/byte-path.ts';
 import { displayPath } from '../base/display.ts';
+import type { MutableFile } from '../base/mutable-rules.ts';
 import { MAX_ENTRIES, MAX_PATH_BYTES } from '../manifest/limits.ts';
 import {
   type PackedTree,
@@ -118,6 +119,8 @@ class Walker {
     if (error !== 0) throw unreadable(path, error);
     const { type } = stat;
     if (type === 255) throw new HostError('tree-unreadable', `"/${displayPath(path)}" is of no known type`);
+    const free = this.#scope.files.get(path);
+    if (free !== undefined) return requireFree(free, path, type);
     this.#roots.delete(path);
     this.#requireDirectoryWhereNamed(path, type);
     const index = this.#add(frame.index, name, type);
@@ -219,6 +222,15 @@ class Walker {
 function nameTowards(directory: BytePath, path: BytePath): string | undefined {
   if (path === directory || !isWithin(path, directory)) return undefined;
   return path.slice(directory === '' ? 0 : directory.length + 1).split('/')[0];
+}
+
+/** A mutable file is not listed; but a rule that what stands there breaks from the start is a mistake. */
+function requireFree({ link }: MutableFile, path: BytePath, type: number): void {
+  if (type === TYPE_FILE || (type === TYPE_LINK && link)) return;
+  const wanted = link ? 'neither a file nor a link' : 'not a file';
+  throw new HostError('rule-unusable', `"/${displayPath(path)}" is a mutable file, but ${wanted}`, {
+    hint: 'Set "link: true" for one that may be a link; name a directory under "mutable".',
+  });
 }
 
 function notFound(path: BytePath): HostError {

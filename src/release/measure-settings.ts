@@ -8,8 +8,18 @@ import {
   rehashHours,
 } from '../base/measure-rules.ts';
 import { type MountRule, extension, fileSystemType, mountOption } from '../base/mount-rules.ts';
-import { BOUNDS, type MutableArea, bound } from '../base/mutable-rules.ts';
-import { type Reader, bool, list, mapped, optional, record } from '../base/shape.ts';
+import {
+  BOUNDS,
+  type MutableArea,
+  type MutableFile,
+  bound,
+  ownerId,
+  plainMode,
+} from '../base/mutable-rules.ts';
+import { type Reader, bool, list, mapped, oneOf, optional, record } from '../base/shape.ts';
+import { PRESETS, type PresetName, withPresets } from './presets.ts';
+
+const PRESET_NAMES = Object.keys(PRESETS) as PresetName[];
 
 /** A plain path, or one with what may be there. */
 const areaWithBounds: Reader<MutableArea> = mapped(
@@ -21,6 +31,17 @@ const writtenArea: Reader<MutableArea> = (value, path, problems) =>
   typeof value === 'string'
     ? { path: imagePath(value, path, problems), allow: [] }
     : areaWithBounds(value, path, problems);
+
+const writtenFile: Reader<MutableFile> = mapped(
+  record({
+    path: imagePath,
+    mode: plainMode,
+    uid: optional(ownerId),
+    gid: optional(ownerId),
+    link: optional(bool),
+  }),
+  ({ path, mode, uid = 0, gid = 0, link = false }) => ({ path, mode, uid, gid, link }),
+);
 
 const writtenMount: Reader<MountRule> = mapped(
   record({
@@ -41,30 +62,36 @@ const writtenMount: Reader<MountRule> = mapped(
 
 /**
  * Reads the section `measure` of sealborn.yaml into the rules that a release states: what a person may leave
- * out is filled in.
+ * out is filled in, and presets are written out.
  */
 export const measureSettings: Reader<MeasureRules> = meaningful(
   mapped(
     record({
       roots: list(imagePath, { min: 1, max: 64 }),
+      presets: optional(list(oneOf(...PRESET_NAMES))),
       mutable: optional(list(writtenArea, { max: 1024 })),
+      mutableFiles: optional(list(writtenFile, { max: 1024 })),
       absent: optional(list(imagePath, { max: 1024 })),
       bundle: optional(imagePath),
       mounts: optional(list(writtenMount, { max: 256 })),
       extensions: optional(list(extension)),
       rehash: optional(record({ hours: optional(rehashHours), corePercent: optional(rehashCorePercent) })),
     }),
-    (written) => ({
-      roots: written.roots,
-      mutable: written.mutable ?? [],
-      absent: written.absent ?? [],
-      bundle: written.bundle ?? DEFAULT_BUNDLE_DIRECTORY,
-      mounts: written.mounts ?? [],
-      extensions: written.extensions ?? [],
-      rehash: {
-        hours: written.rehash?.hours ?? DEFAULT_REHASH.hours,
-        corePercent: written.rehash?.corePercent ?? DEFAULT_REHASH.corePercent,
-      },
-    }),
+    ({ presets = [], rehash, ...written }) => {
+      const rules: MeasureRules = {
+        roots: written.roots,
+        mutable: written.mutable ?? [],
+        mutableFiles: written.mutableFiles ?? [],
+        absent: written.absent ?? [],
+        bundle: written.bundle ?? DEFAULT_BUNDLE_DIRECTORY,
+        mounts: written.mounts ?? [],
+        extensions: written.extensions ?? [],
+        rehash: {
+          hours: rehash?.hours ?? DEFAULT_REHASH.hours,
+          corePercent: rehash?.corePercent ?? DEFAULT_REHASH.corePercent,
+        },
+      };
+      return withPresets(rules, presets);
+    },
   ),
 );

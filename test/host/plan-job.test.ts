@@ -26,7 +26,7 @@ function treeOf(files: readonly { path: string; size: number }[]): PackedTree {
 }
 
 const plan = (tree: PackedTree, workers = 2): MeasureJob =>
-  planJob(tree, new Uint8Array(tree.count), [], workers);
+  planJob(tree, new Uint8Array(tree.count), { absent: [], files: new Map() }, workers);
 
 /** Paths in the order in which one thread would read them; a directory stands where it is listed. */
 function order({ tree, parts, units }: MeasureJob): string[] {

@@ -73,6 +73,24 @@ describe('measureSettings', () => {
     expect(words).toContain(message);
   });
 
+  it.each([
+    ['in a mutable directory', '[{path: /tmp/x, mode: "0644"}]', 'it lies in the mutable directory "/tmp"'],
+    ['outside of the roots', '[{path: /srv/x, mode: "0644"}]', '"/srv/x" is not below a measured root'],
+    ['that may be setuid', '[{path: /etc/x, mode: "4644"}]', 'must be a mode such as'],
+    ['twice', '[{path: /etc/x, mode: "0644"}, {path: /etc/x, mode: "0600"}]', 'is a second rule'],
+  ])('refuses a mutable file %s, with file and line', (_, files, message) => {
+    const words = refusal('roots: [/usr, /etc]', 'mutable: [/tmp]', `mutableFiles: ${files}`);
+    expect(words).toMatch(/^sealborn\.yaml:4: measure\.mutableFiles/);
+    expect(words).toContain(message);
+  });
+
+  it('writes presets out, and refuses one that it does not know', () => {
+    const { mutable, mounts } = read('roots: [/]', 'presets: [api-file-systems]');
+    expect(mutable).toContainEqual({ path: '/dev', allow: ['devices'] });
+    expect(mounts.map(({ path }) => path)).toContain('/proc');
+    expect(refusal('roots: [/]', 'presets: [debian]')).toContain('must be one of api-file-systems');
+  });
+
   it('refuses system extensions of which no place is measured', () => {
     expect(refusal('roots: [/srv]', 'extensions: [confext]')).toBe(
       'sealborn.yaml:3: measure.extensions[0] has no effect: none of /etc is measured',

@@ -9,6 +9,7 @@ export function rulesWith({
   return {
     roots: ['/'],
     mutable: mutable.map((area) => (typeof area === 'string' ? { path: area, allow: [] } : area)),
+    mutableFiles: [],
     absent: [],
     bundle: DEFAULT_BUNDLE_DIRECTORY,
     mounts: [],
