@@ -1,39 +1,44 @@
 /**
- * npm run -s bench:verify -- [--root DIR] [--workers N] [--reps N] [--json]
+ * npm run -s bench:verify -- [--root DIR] [--workers N] [--reps N] [--growth] [--json]
  *
  * How long a full check of a tree takes beside reading the same files into nowhere, which no check can beat,
- * and beside others that hash them. Warm: the files are in the page cache. Contenders take turns, so that a
- * slow spell of the machine hits all; each figure is a median.
+ * and beside others that hash them. Warm: the files are in the page cache. Cold, as root: it is dropped before
+ * each run. Contenders take turns, so that a slow spell of the machine hits all; each figure is a median.
+ * With --growth: trees of 10,000 to 500,000 small files instead, and how time and memory grow.
  */
-import { execFileSync, fork, spawn } from 'node:child_process';
-import { mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { build } from 'esbuild';
 
-import { pathBytes } from '../src/base/byte-path.ts';
+import { type BytePath, pathBytes } from '../src/base/byte-path.ts';
+import { parseSha256 } from '../src/base/digest.ts';
 import { measureTree } from '../src/host/measure-tree.ts';
+import type { Entry } from '../src/manifest/entry.ts';
 import { formatManifest } from '../src/manifest/format.ts';
 import type { CheckTiming } from './verify-checker.ts';
-import { rulesWith } from '../test/support/rules.ts';
+import { AIDE_CHECK, type Contender, cats, checkers, hashers, installMissing } from './verify-contenders.ts';
+import { growth } from './verify-growth.ts';
+import { type Goal, type Row, goal, median, print, round } from './verify-report.ts';
 
-type Row = { name: string; seconds: number; ratio: number; runs: number };
-type Goal = { name: string; value: number; unit: string; goal: number; met: boolean };
-
-/** From the issue on measurement: warm, and for 125,000 files. */
-const GOAL_FLOOR_RATIO = 1.25;
-const GOAL_AIDE_RATIO = 4;
+/** From the issue on measurement. */
+const GOAL_WARM = 1.25;
+const GOAL_COLD = 1.15;
+const GOAL_AIDE = 4;
 const GOAL_PEAK_MB = 120;
 const GOAL_PEAK_FILES = 125_000;
+const GOAL_FIRST_SECONDS = 1;
 
 const { values: flags } = parseArgs({
   options: {
     root: { type: 'string', default: '/usr' },
     workers: { type: 'string', default: String(Math.min(8, availableParallelism())) },
     reps: { type: 'string', default: '5' },
+    growth: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -43,132 +48,183 @@ const reps = Number(flags.reps);
 if (!(workers >= 1 && reps >= 1)) throw new Error('--workers and --reps must be whole numbers from 1');
 
 const OURS = `sealborn, ${workers} threads`;
-const AIDE_CHECK = 'aide --check';
 
 const directory = mkdtempSync(join(tmpdir(), 'sealborn-bench-'));
 try {
-  await bench();
+  const checker = await bundleChecker();
+  if (flags.growth) print(await growth({ checker, directory, workers, note }), flags.json);
+  else await bench(checker);
 } finally {
   rmSync(directory, { recursive: true });
 }
 
-async function bench(): Promise<void> {
+async function bench(checker: string): Promise<void> {
+  installMissing(note);
   note(`measuring ${root} ...`);
-  const rules = rulesWith();
-  const { entries, files, bytes } = await measureTree({ root, rules, workers });
-  const manifestFile = join(directory, 'manifest.mtree');
-  writeFileSync(manifestFile, formatManifest(entries));
+  const rules = {
+    roots: [root],
+    mutable: [],
+    absent: [],
+    bundle: '/usr/share/sealborn/bundle',
+    mounts: [],
+    extensions: [],
+  };
+  const { entries, files, bytes } = await measureTree({ root: '/', rules, workers });
+  const manifest = join(directory, 'manifest.mtree');
+  writeFileSync(manifest, formatManifest(entries));
+  const tampered = join(directory, 'tampered.mtree');
+  writeFileSync(tampered, formatManifest(withOtherContent(entries)));
+  const relative = join(directory, 'relative.mtree');
+  writeFileSync(relative, formatManifest(below(entries)));
   const list = join(directory, 'files');
-  writeFileSync(
-    list,
-    Buffer.concat(
-      entries
-        .filter(({ type }) => type === 'file')
-        .map(({ path }) => Buffer.concat([Buffer.from(`${root}/`), pathBytes(path), Buffer.of(0)])),
-    ),
-  );
+  writeFileSync(list, listOf(entries));
   const total = entries.length;
   entries.length = 0;
 
   const checks: CheckTiming[] = [];
-  const checker = fork(await bundleChecker(), [root, manifestFile, `${workers}`]);
-  const ours = async (): Promise<number> => {
-    const answer = once(checker, 'message');
-    checker.send('check');
-    const [timing] = (await answer) as [CheckTiming];
-    if (timing.findings > 0)
-      throw new Error('the tree changed meanwhile: measure one that nothing writes to');
-    checks.push(timing);
-    return timing.seconds;
+  const process_ = fork(checker, ['/', root, manifest, `${workers}`]);
+  const ours: Contender = {
+    name: OURS,
+    run: async () => {
+      const timing = await ask(process_);
+      if (timing.findings > 0)
+        throw new Error('the tree changed meanwhile: measure one that nothing writes to');
+      checks.push(timing);
+      return timing.seconds;
+    },
   };
-  const contenders: { name: string; run: () => Promise<number> }[] = [
-    { name: OURS, run: ours },
-    ...[...new Set([workers, 8, 32])].map((count) => ({
-      name: `cat, ${count} processes`,
-      run: () => overFiles(list, count, ['cat']),
-    })),
-    { name: `sha256sum, ${workers} processes`, run: () => overFiles(list, workers, ['sha256sum', '--']) },
-  ];
-  if (isInstalled('openssl')) {
-    const dgst = ['openssl', 'dgst', '-sha256'];
-    contenders.push({
-      name: `openssl dgst, ${workers} processes`,
-      run: () => overFiles(list, workers, dgst),
-    });
-  }
-  const times = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
-  for (let rep = 0; rep <= reps; rep += 1) {
-    note(rep === 0 ? 'warming ...' : `run ${rep} of ${reps} ...`);
-    for (const { name, run } of contenders) {
-      const seconds = await run();
-      // The first round only fills the page cache.
-      if (rep > 0) times.get(name)?.push(seconds);
-    }
-  }
-  checker.disconnect();
-  for (const [name, seconds] of await aide()) times.set(name, [seconds]);
-  report(files, bytes, total, times, checks);
-}
+  const ground = { root, list, directory, workers };
+  const floor = cats(ground);
+  const warm = await takeTurns([ours, ...floor, ...hashers(ground)], reps, () => undefined, 'warm');
+  const cold = canDropCache()
+    ? await takeTurns([ours, ...floor], Math.min(3, reps), dropCache, 'cold')
+    : new Map();
+  process_.disconnect();
+  const first = await firstFinding(checker, tampered);
+  const slow = await takeTurns(checkers(ground, relative), 1, () => undefined, 'slow');
 
-function report(
-  files: number,
-  bytes: number,
-  entries: number,
-  times: Map<string, number[]>,
-  checks: readonly CheckTiming[],
-): void {
-  const seconds = new Map([...times].map(([name, list]) => [name, median(list)]));
-  const floor = Math.min(
-    ...[...seconds].filter(([name]) => name.startsWith('cat')).map(([, value]) => value),
-  );
-  const mine = seconds.get(OURS) ?? Number.NaN;
-  const rows: Row[] = [...seconds].map(([name, value]) => ({
-    name,
-    seconds: round(value),
-    ratio: round(value / floor),
-    runs: times.get(name)?.length ?? 0,
-  }));
-  const peak = Math.max(...checks.map(({ peakBytes }) => peakBytes)) / 1e6;
+  const best = (times: Map<string, number[]>): number =>
+    Math.min(...floor.map(({ name }) => median(times.get(name) ?? [])));
+  const mine = median(warm.get(OURS) ?? []);
   const goals: Goal[] = [
-    goal('full check, warm, beside the cat floor', round(mine / floor), 'x', GOAL_FLOOR_RATIO, 'most'),
-    // What a check takes beyond the program itself grows with the files; a small tree says nothing of it.
+    goal('full check, warm, beside the cat floor', mine / best(warm), 'x', GOAL_WARM, 'most'),
+  ];
+  if (cold.size > 0) {
+    const ratio = median(cold.get(OURS) ?? []) / best(cold);
+    goals.push(goal('full check, cold, beside the cold cat floor', ratio, 'x', GOAL_COLD, 'most'));
+  }
+  const aide = slow.get(AIDE_CHECK);
+  if (aide !== undefined) {
+    goals.push(goal('times as fast as the check of AIDE', median(aide) / mine, 'x', GOAL_AIDE, 'least'));
+  }
+  const peak = Math.max(...checks.map(({ peakBytes }) => peakBytes)) / 1e6;
+  // What a check takes beyond the program itself grows with the files; a small tree says nothing of it.
+  goals.push(
     goal(
       `peak memory of a check of ${GOAL_PEAK_FILES} files (here ${files})`,
-      Math.round(peak),
+      peak,
       'MB',
       GOAL_PEAK_MB,
       'most',
     ),
-  ];
-  const check = seconds.get(AIDE_CHECK);
-  if (check !== undefined) {
-    goals.push(
-      goal('times as fast as the check of AIDE', round(check / mine), 'x', GOAL_AIDE_RATIO, 'least'),
-    );
+  );
+  if (first !== undefined) {
+    goals.push(goal('from start to a finding in what is read first', first, 's', GOAL_FIRST_SECONDS, 'most'));
   }
-  const tree = { root, files, bytes, entries, workers, reps };
+  const rows: Row[] = [
+    ...rowsOf(warm, 'warm', best(warm)),
+    ...rowsOf(cold, 'cold', best(cold)),
+    ...rowsOf(slow, 'warm', best(warm)),
+  ];
   const extra = {
     parseSeconds: round(median(checks.map(({ parseSeconds }) => parseSeconds))),
     sweepSeconds: round(median(checks.map(({ sweepSeconds }) => sweepSeconds))),
     gigabytesPerSecond: round(bytes / mine / 1e9),
   };
-  if (flags.json) {
-    console.log(JSON.stringify({ bench: 'verify', goals, rows, tree, extra }));
-    return;
+  const tree = { root, files, bytes, entries: total, workers, reps };
+  print({ bench: 'verify', goals, rows, tree, extra }, flags.json);
+}
+
+function rowsOf(times: Map<string, number[]>, cache: string, floor: number): Row[] {
+  return [...times].map(([name, seconds]) => ({
+    name,
+    cache,
+    seconds: round(median(seconds)),
+    ratio: round(median(seconds) / floor),
+    runs: seconds.length,
+  }));
+}
+
+async function takeTurns(
+  contenders: readonly Contender[],
+  rounds: number,
+  before: () => void,
+  what: 'warm' | 'cold' | 'slow',
+): Promise<Map<string, number[]>> {
+  const times = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
+  // The first warm round only fills the page cache.
+  for (let round = what === 'warm' ? 0 : 1; round <= rounds; round += 1) {
+    for (const { name, run } of contenders) {
+      note(`${what}, run ${round} of ${rounds}: ${name} ...`);
+      before();
+      const seconds = await run();
+      if (round > 0) times.get(name)?.push(seconds);
+    }
   }
-  console.log(`${root}: ${files} files, ${(bytes / 1e9).toFixed(2)} GB, ${entries} entries; warm`);
-  for (const row of rows) {
-    const runs = row.runs === 1 ? 'one run' : `median of ${row.runs}`;
-    console.log(
-      `  ${row.name.padEnd(34)} ${row.seconds.toFixed(2).padStart(7)} s  ${row.ratio.toFixed(2).padStart(6)} x floor  (${runs})`,
-    );
-  }
-  console.log(
-    `  parsing the manifest ${extra.parseSeconds} s; a sweep ${extra.sweepSeconds} s; ${extra.gigabytesPerSecond} GB/s`,
+  return times;
+}
+
+function canDropCache(): boolean {
+  if (process.getuid?.() === 0) return true;
+  note('only root can drop the page cache: cold runs are left out');
+  return false;
+}
+
+function dropCache(): void {
+  writeFileSync('/proc/sys/vm/drop_caches', '3');
+}
+
+/** Seconds from the start of a process to the finding that the tampered manifest makes it give; or nothing. */
+async function firstFinding(checker: string, manifest: string): Promise<number | undefined> {
+  const process_ = fork(checker, ['/', root, manifest, `${workers}`]);
+  const { firstFindingSeconds } = await ask(process_);
+  process_.disconnect();
+  return firstFindingSeconds;
+}
+
+async function ask(process_: ReturnType<typeof fork>): Promise<CheckTiming> {
+  const answer = once(process_, 'message');
+  process_.send('check');
+  const [timing] = (await answer) as [CheckTiming];
+  return timing;
+}
+
+/** The entries as if one file among those that are read first had other content: the last unit of systemd. */
+function withOtherContent(entries: readonly Entry[]): Entry[] {
+  const other = entries.findLast(({ path, type }) => type === 'file' && path.startsWith('usr/lib/systemd/'));
+  return entries.map((entry) =>
+    entry === other ? { ...entry, sha256: parseSha256('0'.repeat(64)) } : entry,
   );
-  for (const { name, value, unit, goal, met } of goals) {
-    console.log(`  ${met ? 'met    ' : 'NOT MET'} ${name}: ${value} ${unit}, goal ${goal} ${unit}`);
-  }
+}
+
+/** The entries below the measured root, without attributes, as NetBSD's mtree takes them. */
+function below(entries: readonly Entry[]): Entry[] {
+  const prefix = root.slice(1);
+  return entries
+    .filter(({ path }) => prefix === '' || path === prefix || path.startsWith(`${prefix}/`))
+    .map((entry) => ({
+      ...entry,
+      xattrs: new Map(),
+      path: (prefix === '' ? entry.path : entry.path.slice(prefix.length + 1)) as BytePath,
+    }));
+}
+
+function listOf(entries: readonly Entry[]): Buffer {
+  return Buffer.concat(
+    entries
+      .filter(({ type }) => type === 'file')
+      .map(({ path }) => Buffer.concat([Buffer.from('/'), pathBytes(path), Buffer.of(0)])),
+  );
 }
 
 /** The checker as the built program has it: in plain JavaScript, one file and one for its threads. */
@@ -189,74 +245,6 @@ async function bundleChecker(): Promise<string> {
   writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
   symlinkSync(join(project, 'node_modules'), join(directory, 'node_modules'));
   return join(directory, 'checker.js');
-}
-
-/** Runs a command over the listed files, 256 at a time, so many at once; seconds. */
-async function overFiles(list: string, count: number, command: string[]): Promise<number> {
-  const started = performance.now();
-  const args = ['-0', `-P${count}`, '-n256', ...command];
-  const child = spawn('xargs', args, { stdio: [openSync(list, 'r'), 'ignore', 'inherit'] });
-  const [code] = (await once(child, 'exit')) as [number];
-  if (code !== 0) throw new Error(`${command[0] ?? ''} failed with ${code}`);
-  return (performance.now() - started) / 1000;
-}
-
-/** Init and check of AIDE with the same attributes and as many workers, once each, where it is installed. */
-async function aide(): Promise<[string, number][]> {
-  if (!isInstalled('aide')) {
-    note('aide is not installed: left out');
-    return [];
-  }
-  const config = join(directory, 'aide.conf');
-  const database = join(directory, 'aide.db');
-  writeFileSync(
-    config,
-    [
-      `database_in=file:${database}`,
-      `database_out=file:${database}`,
-      'gzip_dbout=no',
-      'report_url=file:/dev/null',
-      `num_workers=${workers}`,
-      'Same = ftype+p+u+g+n+s+l+acl+xattrs+sha256',
-      `${root} Same`,
-      '',
-    ].join('\n'),
-  );
-  const times: [string, number][] = [];
-  for (const step of ['--init', '--check']) {
-    note(`aide ${step} ...`);
-    const started = performance.now();
-    const child = spawn('aide', [step, '--config', config], { stdio: 'ignore' });
-    const [code] = (await once(child, 'exit')) as [number];
-    // Codes from 14 up are errors (aide(1)); below that, bits for what was added, removed and changed.
-    if (code >= 14) throw new Error(`aide ${step} failed with ${code}`);
-    times.push([`aide ${step}`, (performance.now() - started) / 1000]);
-  }
-  return times;
-}
-
-function isInstalled(program: string): boolean {
-  try {
-    execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function goal(name: string, value: number, unit: string, wanted: number, at: 'most' | 'least'): Goal {
-  return { name, value, unit, goal: wanted, met: at === 'most' ? value <= wanted : value >= wanted };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const high = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? high : (high + (sorted[middle - 1] ?? Number.NaN)) / 2;
-}
-
-function round(value: number): number {
-  return Math.round(value * 1000) / 1000;
 }
 
 /** Says what is going on, beside the result. */

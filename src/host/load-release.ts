@@ -3,7 +3,7 @@ import type { Sha256 } from '../base/digest.ts';
 import { MAX_TRUST_BYTES, type TrustSet, checkTrustPin, parseTrust } from '../bundle/trust.ts';
 import { type VerifiedBundle, verifyBundle } from '../bundle/verify.ts';
 import type { Manifest } from '../manifest/manifest.ts';
-import { parseManifest } from '../manifest/parse.ts';
+import { takeManifest } from '../manifest/take-manifest.ts';
 import { type PolicyDocument, openPolicyDocument } from '../policy/document.ts';
 import { type Engine, createEngine } from '../policy/engine.ts';
 import { readBundleDirectory } from './bundle-directory.ts';
@@ -22,7 +22,8 @@ export type ReleasePlace = {
 /** A release that was read and verified, and whose policy decides: all that answering questions needs. */
 export type ServedRelease = {
   trust: TrustSet;
-  verified: VerifiedBundle;
+  /** Without the manifest's text, which nobody reads once it is parsed. */
+  verified: Omit<VerifiedBundle, 'manifest'>;
   /** The policy without its entities: those are in the engine. */
   policy: Omit<PolicyDocument, 'entities'>;
   engine: Engine;
@@ -38,8 +39,8 @@ export type LoadedRelease = ServedRelease & { manifest: Manifest };
  * @throws BundleError, ManifestError, PolicyError, AccessError, HostError
  */
 export async function loadRelease(place: ReleasePlace): Promise<LoadedRelease> {
-  const loaded = await loadServedRelease(place);
-  return { ...loaded, manifest: parseManifest(loaded.verified.manifest) };
+  const { loaded, text } = await load(place);
+  return { ...loaded, manifest: takeManifest(text) };
 }
 
 /**
@@ -49,15 +50,20 @@ export async function loadRelease(place: ReleasePlace): Promise<LoadedRelease> {
  * @throws BundleError, PolicyError, AccessError, HostError
  */
 export async function loadServedRelease(place: ReleasePlace): Promise<ServedRelease> {
+  return (await load(place)).loaded;
+}
+
+async function load(place: ReleasePlace): Promise<{ loaded: ServedRelease; text: Buffer }> {
   const trust = parseTrust(await readFileBounded(place.trust, MAX_TRUST_BYTES), place.trust);
   if (place.pin !== undefined) checkTrustPin(trust, place.pin, place.trust);
-  const verified = verifyBundle(await readBundleDirectory(place.bundle), trust);
+  const { manifest: text, ...verified } = verifyBundle(await readBundleDirectory(place.bundle), trust);
   const { entities, ...policy } = openPolicyDocument(verified.policy);
-  return {
+  const loaded = {
     trust,
     verified,
     policy,
     engine: createEngine({ ...policy, entities }),
     access: parseAccessDocument(policy.access),
   };
+  return { loaded, text };
 }
