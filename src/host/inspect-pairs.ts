@@ -6,7 +6,14 @@ import { LinkedDigests } from './linked-digests.ts';
 import { close } from './linux.ts';
 import { openFile } from './open-file.ts';
 import type { PairedSha256 } from './paired-sha256.ts';
+import { isAtHand } from './read-ahead.ts';
 import { STAMP_WORDS } from './stat.ts';
+
+/** Files that wait for the disk at once, for each thread: enough for a disk to be busy while others are hashed. */
+const MAX_WAITING = 64;
+
+/** A file that was asked for and is not read yet. */
+type Waiting = { descriptor: number; index: number; stamp: Uint32Array; place: number };
 
 /**
  * Checks regular files two at a time, as fast as one thread can, and can say one thing only: that a file is
@@ -22,6 +29,7 @@ export class PairInspector {
   readonly #linked: LinkedDigests;
   readonly #stamp = new Uint32Array(STAMP_WORDS);
   readonly #digest = new Uint8Array(32);
+  readonly #waiting: Waiting[] = [];
 
   constructor(inspection: Inspection, sha: PairedSha256, again: (index: number) => void) {
     this.#on = inspection;
@@ -52,14 +60,27 @@ export class PairInspector {
         return this.#judge(opened, index, this.#stamp, this.#linked.digestAt(place));
       }
     }
+    if (isAtHand(opened, stat.size)) return this.#begin(opened, index, this.#stamp, place);
+    this.#waiting.push({ descriptor: opened, index, stamp: this.#stamp.slice(), place });
+    if (this.#waiting.length > MAX_WAITING) this.#takeWaiting();
+  }
+
+  #begin(descriptor: number, index: number, stamp: Uint32Array, place: number): void {
     const lane = this.#freeLane();
     this.#sha.start(lane);
-    this.#lanes[lane]?.begin(opened, index, on.job.tree.size[index] ?? 0, this.#stamp, place);
+    this.#lanes[lane]?.begin(descriptor, index, this.#on.job.tree.size[index] ?? 0, stamp, place);
     this.#refill(lane);
+  }
+
+  /** Takes the file that waits longest. */
+  #takeWaiting(): void {
+    const first = this.#waiting.shift();
+    if (first !== undefined) this.#begin(first.descriptor, first.index, first.stamp, first.place);
   }
 
   /** Takes what is under way to its end. */
   finish(): void {
+    while (this.#waiting.length > 0) this.#takeWaiting();
     while (this.#lanes.some(({ index }) => index >= 0)) this.#advance();
   }
 

@@ -24,6 +24,10 @@ export const getdents64: Call = bind('intptr_t getdents64(int, uintptr_t, size_t
 /** lseek(2); a directory is listed again from its start. */
 export const lseek: Call = bind('int64 lseek(int, int64, int)');
 export const pread: Call = bind('intptr_t pread(int, uintptr_t, size_t, int64)');
+/** preadv2(2): with `RWF_NOWAIT`, EAGAIN instead of a wait for the disk. */
+export const preadv2: Call = bind('intptr_t preadv2(int, uintptr_t, int, int64, int)');
+/** posix_fadvise(2); `FADV_WILLNEED` starts a read into the page cache and does not wait for it. */
+export const fadvise: Call = bind('int posix_fadvise(int, int64, int64, int)');
 export const readlinkat: Call = bind('intptr_t readlinkat(int, uintptr_t, uintptr_t, size_t)');
 export const flistxattr: Call = bind('intptr_t flistxattr(int, uintptr_t, size_t)');
 export const fgetxattr: Call = bind('intptr_t fgetxattr(int, uintptr_t, uintptr_t, size_t)');
@@ -86,6 +90,10 @@ export const O_NOATIME: number = constants.O_NOATIME;
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_EMPTY_PATH = 0x1000;
+
+/** linux/fs.h and linux/fadvise.h, the same on every architecture that Node.js runs on. */
+export const RWF_NOWAIT = 8;
+export const FADV_WILLNEED = 3;
 
 /** Types in a directory listing (dirent.h). */
 export const DT_UNKNOWN = 0;
