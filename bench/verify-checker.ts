@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 
 import { createTreeChecker } from '../src/host/check-tree.ts';
 import { takeManifest } from '../src/manifest/take-manifest.ts';
+import { rulesWith } from '../test/support/rules.ts';
 
 /** What is said back for each message. */
 export type CheckTiming = {
@@ -24,14 +25,7 @@ const parseSeconds = (performance.now() - started) / 1000;
 const checker = createTreeChecker({
   root,
   manifest,
-  rules: {
-    roots: [measured],
-    mutable: [],
-    absent: [],
-    bundle: '/usr/share/sealborn/bundle',
-    mounts: [],
-    extensions: [],
-  },
+  rules: rulesWith({ roots: [measured] }),
   bundleDigests: new Map(),
   workers: Number(workers),
   now: () => new Date(),

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 import { measureTree } from '../src/host/measure-tree.ts';
 import { formatManifest } from '../src/manifest/format.ts';
+import { rulesWith } from '../test/support/rules.ts';
 import type { CheckTiming } from './verify-checker.ts';
 import { type Report, goal, median, round } from './verify-report.ts';
 
@@ -29,7 +30,7 @@ export type GrowthOptions = {
 /** Makes, measures and checks each tree. */
 export async function growth({ checker, directory, workers, note }: GrowthOptions): Promise<Report> {
   const root = join(directory, 'tree');
-  const rules = { roots: [root], mutable: [], absent: [], bundle: '/nowhere', mounts: [], extensions: [] };
+  const rules = rulesWith({ roots: [root] });
   const manifest = join(directory, 'growth.mtree');
   const points: { files: number; seconds: number; peakBytes: number; textBytes: number }[] = [];
   let made = 0;

@@ -20,6 +20,7 @@ import { parseSha256 } from '../src/base/digest.ts';
 import { measureTree } from '../src/host/measure-tree.ts';
 import type { Entry } from '../src/manifest/entry.ts';
 import { formatManifest } from '../src/manifest/format.ts';
+import { rulesWith } from '../test/support/rules.ts';
 import type { CheckTiming } from './verify-checker.ts';
 import { AIDE_CHECK, type Contender, cats, checkers, hashers, installMissing } from './verify-contenders.ts';
 import { growth } from './verify-growth.ts';
@@ -61,14 +62,7 @@ try {
 async function bench(checker: string): Promise<void> {
   installMissing(note);
   note(`measuring ${root} ...`);
-  const rules = {
-    roots: [root],
-    mutable: [],
-    absent: [],
-    bundle: '/usr/share/sealborn/bundle',
-    mounts: [],
-    extensions: [],
-  };
+  const rules = rulesWith({ roots: [root] });
   const { entries, files, bytes } = await measureTree({ root: '/', rules, workers });
   const manifest = join(directory, 'manifest.mtree');
   writeFileSync(manifest, formatManifest(entries));

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { createHash } from 'node:crypto';
 
 import type { HashOutcome } from './content-hasher.ts';
-import { EINTR, EINVAL, Pinned, errno, fadvise, fcntl, pread } from './linux.ts';
+import { EINTR, EINVAL, FADV_DONTNEED, Pinned, errno, fadvise, fcntl, pread } from './linux.ts';
 
 /** Bytes of one read: a multiple of every block size. */
 const CHUNK_BYTES = 256 * 1024;
@@ -12,7 +12,6 @@ const ALIGNMENT = 4096;
 /** fcntl.h, the same on every architecture. */
 const F_GETFL = 3;
 const F_SETFL = 4;
-const POSIX_FADV_DONTNEED = 4;
 
 /**
  * Hashes file contents as the disk holds them: with O_DIRECT where the file system takes it; else the kernel is
@@ -32,7 +31,7 @@ export class DiskHasher {
   /** Reads exactly `size` bytes from the start of an open file; see `ContentHasher.hash`. */
   hash(descriptor: number, size: number, onBytes: (count: number) => boolean): HashOutcome {
     this.isDirect = setDirect(descriptor, true);
-    if (!this.isDirect) fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+    if (!this.isDirect) fadvise(descriptor, 0, 0, FADV_DONTNEED);
     const state = createHash('sha256');
     for (let at = 0; at < size;) {
       const wanted = Math.min(CHUNK_BYTES, size - at);
@@ -64,7 +63,7 @@ export class DiskHasher {
       if (this.error !== EINVAL || !this.isDirect) return -1;
       this.isDirect = false;
       setDirect(descriptor, false);
-      fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+      fadvise(descriptor, 0, 0, FADV_DONTNEED);
     }
     return length;
   }

@@ -26,8 +26,6 @@ export const lseek: Call = bind('int64 lseek(int, int64, int)');
 export const pread: Call = bind('intptr_t pread(int, uintptr_t, size_t, int64)');
 /** preadv2(2): with `RWF_NOWAIT`, EAGAIN instead of a wait for the disk. */
 export const preadv2: Call = bind('intptr_t preadv2(int, uintptr_t, int, int64, int)');
-/** posix_fadvise(2); `FADV_WILLNEED` starts a read into the page cache and does not wait for it. */
-export const fadvise: Call = bind('int posix_fadvise(int, int64, int64, int)');
 export const readlinkat: Call = bind('intptr_t readlinkat(int, uintptr_t, uintptr_t, size_t)');
 export const flistxattr: Call = bind('intptr_t flistxattr(int, uintptr_t, size_t)');
 export const fgetxattr: Call = bind('intptr_t fgetxattr(int, uintptr_t, uintptr_t, size_t)');
@@ -37,7 +35,7 @@ export const lgetxattr: Call = bind('intptr_t lgetxattr(uintptr_t, uintptr_t, ui
 export const getsockopt: Call = bind('int getsockopt(int, int, int, uintptr_t, uintptr_t)');
 /** fcntl(2) with an argument that is a number. */
 export const fcntl: Call = bind('int fcntl(int, int, int)');
-/** posix_fadvise(2); returns the errno. */
+/** posix_fadvise(2); returns the errno. `FADV_WILLNEED` starts a read and does not wait, `FADV_DONTNEED` forgets. */
 export const fadvise: Call = bind('int posix_fadvise(int, int64, int64, int)');
 export const inotifyInit: Call = bind('int inotify_init1(int)');
 export const inotifyAddWatch: Call = bind('int inotify_add_watch(int, uintptr_t, uint32_t)');
@@ -94,6 +92,7 @@ export const AT_EMPTY_PATH = 0x1000;
 /** linux/fs.h and linux/fadvise.h, the same on every architecture that Node.js runs on. */
 export const RWF_NOWAIT = 8;
 export const FADV_WILLNEED = 3;
+export const FADV_DONTNEED = 4;
 
 /** Types in a directory listing (dirent.h). */
 export const DT_UNKNOWN = 0;

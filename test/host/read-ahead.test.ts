@@ -3,11 +3,9 @@ import { join } from 'node:path';
 
 import { expect, test } from 'vitest';
 
-import { fadvise } from '../../src/host/linux.ts';
+import { FADV_DONTNEED, fadvise } from '../../src/host/linux.ts';
 import { isAtHand } from '../../src/host/read-ahead.ts';
 import { makeImage, seal, writeTo } from '../system/sealed-image.ts';
-
-const FADV_DONTNEED = 4;
 
 /** Takes a file out of the page cache, as far as the file system has one. */
 function forget(path: string): void {
