@@ -39,6 +39,9 @@ export type LogWriter = {
 const MAX_WAITING = 16 * 1024 * 1024;
 /** Characters sealed and written at one go: a tenth of a millisecond of hashing. */
 const BATCH = 64 * 1024;
+/** And where more than this waits: catching up matters more then than a millisecond of hashing. */
+const BEHIND = 1024 * 1024;
+const LARGE_BATCH = 512 * 1024;
 /** How long lines wait for others to be written with. */
 const GATHER_MS = 5;
 /** After this a log that can't be written is tried again. */
@@ -90,9 +93,10 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
     unwritten = Buffer.from(text.join(''));
   };
   const takeBatch = (): string[] => {
+    const bound = waitingSize > BEHIND ? LARGE_BATCH : BATCH;
     let size = 0;
     let count = 0;
-    while (count < waiting.length && size < BATCH) {
+    while (count < waiting.length && size < bound) {
       size += waiting[count]?.length ?? 0;
       count += 1;
     }
