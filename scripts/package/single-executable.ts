@@ -65,7 +65,7 @@ export async function makeExecutable(plan: ProgramPlan): Promise<Metafile[]> {
     await writeFile(
       join(work, 'sea.json'),
       JSON.stringify({
-        main: join(work, 'main.js'),
+        main: 'main.js', // as it stands here, it stands in the executable
         executable: node,
         output: plan.out,
         disableExperimentalSEAWarning: true,
@@ -73,11 +73,11 @@ export async function makeExecutable(plan: ProgramPlan): Promise<Metafile[]> {
         execArgv: V8_FLAGS,
         execArgvExtension: 'none',
         assets: plan.measures
-          ? Object.fromEntries(WORKERS.map((name) => [`${name}.js`, join(work, 'workers', `${name}.js`)]))
+          ? Object.fromEntries(WORKERS.map((name) => [`${name}.js`, join('workers', `${name}.js`)]))
           : {},
       }),
     );
-    await run(process.execPath, ['--build-sea', join(work, 'sea.json')]);
+    await run(process.execPath, ['--build-sea', 'sea.json'], { cwd: work });
     await chmod(plan.out, 0o755);
     if (plan.measures) {
       const beside = join(dirname(plan.out), 'koffi.node');
