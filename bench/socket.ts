@@ -32,6 +32,8 @@ type Row = {
   p50us: number;
   p99us: number;
   perSecond: number;
+  /** Processor time of the server, all its threads, for one question: steadier than its latency. */
+  cpuUs: number;
   floorP50: number | null;
 };
 
@@ -111,6 +113,8 @@ async function load(agent: BenchAgent, rounds: number, count: number): Promise<v
     what: string;
     inFlight: string;
     loader: Loader;
+    pid: number;
+    cpuSeconds: number;
     p50s: number[];
     micros: number[];
     rates: number[];
@@ -121,13 +125,17 @@ async function load(agent: BenchAgent, rounds: number, count: number): Promise<v
       protocol === 'http' ? ['node:http', 'decide.sock'] : ['echo of lines', 'decide.ndjson.sock'];
     for (const [index, what] of names.entries()) {
       const loader = await openLoad({ ...shape, path: index === 0 ? floors[protocol] : path });
-      contenders.push({ what, inFlight, loader, p50s: [], micros: [], rates: [] });
+      const pid = index === 0 ? (floor.pid ?? 0) : agent.pid;
+      contenders.push({ what, inFlight, loader, pid, cpuSeconds: 0, p50s: [], micros: [], rates: [] });
     }
   }
   for (let round = -2; round < rounds; round += 1) {
-    for (const { loader, p50s, micros, rates } of contenders) {
+    for (const contender of contenders) {
+      const { loader, pid, p50s, micros, rates } = contender;
+      const before = cpuSeconds(pid);
       const run = await loader.run(count);
       if (round < 0) continue; // the first rounds compile
+      contender.cpuSeconds += cpuSeconds(pid) - before;
       run.micros.sort();
       p50s.push(quantile(run.micros, 0.5));
       micros.push(...run.micros);
@@ -144,7 +152,7 @@ async function load(agent: BenchAgent, rounds: number, count: number): Promise<v
     if (bare === undefined || ours === undefined) continue;
     // The median of the rounds' ratios: what a slow spell does to one round does not move it.
     const ratio = median(ours.p50s.map((p50, round) => p50 / (bare.p50s[round] ?? Number.NaN)));
-    for (const { what, inFlight, micros, rates } of [bare, ours]) {
+    for (const { what, inFlight, micros, rates, cpuSeconds } of [bare, ours]) {
       const sorted = Float64Array.from(micros).sort();
       rows.push({
         what,
@@ -152,6 +160,7 @@ async function load(agent: BenchAgent, rounds: number, count: number): Promise<v
         p50us: round2(quantile(sorted, 0.5)),
         p99us: round2(quantile(sorted, 0.99)),
         perSecond: Math.round(median(rates)),
+        cpuUs: round2((cpuSeconds / (rounds * count)) * 1e6),
         floorP50: what === ours.what ? round2(ratio) : null,
       });
     }
@@ -190,6 +199,13 @@ async function memory(agent: BenchAgent, decisions: number): Promise<void> {
 
 function residentMiB(pid: number): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}
+
+/** User and system time, counted in hundredths of a second (proc_pid_stat(5), fields 14 and 15). */
+function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 /** The slope of the line that fits best (least squares). */
