@@ -84,8 +84,7 @@ function startConnection(socket: Socket, options: LineServerOptions): Connection
   let hasEnded = false;
 
   const wait = (what: Waiting): void => {
-    // A line that goes on has no new beginning.
-    if (what !== 'rest-of-line' || waiting !== what) since = performance.now();
+    since = performance.now();
     waiting = what;
   };
   // What the client still sends is read and dropped until it closes too: closing on unread bytes would let its
@@ -125,7 +124,8 @@ function startConnection(socket: Socket, options: LineServerOptions): Connection
       socket.once('drain', work);
       return;
     }
-    wait(cutter.isInLine() ? 'rest-of-line' : 'next-line');
+    // A line that goes on has no new beginning; one that began behind another that ended has.
+    if (answers !== '' || waiting !== 'rest-of-line') wait(cutter.isInLine() ? 'rest-of-line' : 'next-line');
     if (socket.isPaused()) socket.resume();
   };
 

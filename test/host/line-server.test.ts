@@ -158,6 +158,19 @@ describe('serveLines', () => {
     expect(heard()).toBe('refused: line-unfinished\n');
   });
 
+  it('keeps a client whose bytes always end within a line, as long as each line ends in time', async () => {
+    const { path } = await serve({ patienceMs: 500 });
+    const { socket, heard } = open(path);
+    socket.write('x');
+    for (let sent = 0; sent < 60; sent += 1) {
+      await sleep(20);
+      socket.write('y\nx');
+    }
+    socket.end('y\n');
+    await once(socket, 'end');
+    expect(heard()).toBe('<xy>\n'.repeat(61));
+  });
+
   it('closes a connection that is idle, not one that asks', async () => {
     const { path } = await serve({ patienceMs: 100, idleMs: 1000 });
     const [idle, busy] = [open(path), open(path)];
