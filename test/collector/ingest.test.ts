@@ -6,6 +6,14 @@ import { isFresh } from '../../src/collector/ingest.ts';
 import { DRIFTED, type Fields, newKey, testHost } from '../attestation/hosts.ts';
 import { testCollector } from './collector-fixture.ts';
 
+/** The same report with one character of its signature exchanged, whichever it was. */
+function withOtherSignature(body: Buffer): Buffer {
+  const exchanged = body
+    .toString()
+    .replace(/"sig": "(.)/, (_, first) => `"sig": "${first === 'A' ? 'B' : 'A'}`);
+  return Buffer.from(exchanged);
+}
+
 describe('PUT /v1/reports/<digest>', () => {
   test('keeps a report and answers a nonce and when to report next', async () => {
     const { put, store, get } = await testCollector({ intervalSeconds: 30 });
@@ -129,7 +137,7 @@ describe('PUT /v1/reports/<digest>', () => {
     const { put, store } = await testCollector();
     const { body } = testHost().next();
     const cut = body.subarray(0, body.length - 2);
-    const changed = Buffer.from(body.toString().replace(/"sig": "./, '"sig": "A'));
+    const changed = withOtherSignature(body);
     const huge = Buffer.alloc(MAX_REPORT_BYTES + 1, 0x20);
     const cases = [
       [Buffer.from('hello'), 400, 'envelope-malformed'],
@@ -150,12 +158,7 @@ describe('PUT /v1/reports/<digest>', () => {
     const good = host.next();
     await put(good.body, good.digest);
     const before = store.host(host.id);
-    const forged = Buffer.from(
-      host
-        .next()
-        .body.toString()
-        .replace(/"sig": "./, '"sig": "A'),
-    );
+    const forged = withOtherSignature(host.next().body);
     for (let n = 0; n < 5; n += 1) await put(forged, sha256(forged));
     clock.now += 61_000;
     await put(forged, sha256(forged));
