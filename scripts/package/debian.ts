@@ -28,6 +28,14 @@ export type PackageOptions = {
 };
 
 const MAINTAINER = 'The sealborn maintainers <maintainers@users.noreply.r-seed-e329db84.example>';
+/** Of docs/: what the agent's package brings. */
+const DOCUMENTS = [
+  'agent.md',
+  'boot.md',
+  'integrations/haproxy-health.md',
+  'integrations/load-balancers.md',
+  'threat-model.md',
+];
 /** What Node.js is linked to, with the versions of Debian that have the symbols it needs. */
 const LIBRARIES = 'libatomic1 (>= 4.8), libc6 (>= 2.28), libgcc-s1 (>= 4.2), libstdc++6 (>= 5)';
 
@@ -105,7 +113,7 @@ async function stageAgent(staging: Staging, { architecture, epoch }: PackageOpti
   stageWords(staging, HOST_PROGRAM, epoch);
   const documents = 'usr/share/doc/sealborn';
   staging.write(`${documents}/copyright`, copyrightOf(parts, ['koffi']));
-  for (const page of ['agent.md', 'boot.md', 'threat-model.md']) {
+  for (const page of DOCUMENTS) {
     staging.copy(`${documents}/${page}`, project(`docs/${page}`));
   }
   for (const file of readdirSync(project('packaging/examples/drift'))) {
