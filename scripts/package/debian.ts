@@ -110,6 +110,7 @@ async function stageAgent(staging: Staging, { architecture, epoch }: PackageOpti
   staging.copy('usr/lib/systemd/system-preset/80-sealborn.preset', project('systemd/preset.conf'));
   staging.copy('usr/lib/sysusers.d/sealborn.conf', project('systemd/sysusers.conf'));
   staging.copy('usr/lib/tmpfiles.d/sealborn.conf', project('systemd/tmpfiles.conf'));
+  staging.copy('usr/share/sealborn/haproxy/sealborn.lua', project('packaging/haproxy/sealborn.lua'));
   stageWords(staging, HOST_PROGRAM, epoch);
   const documents = 'usr/share/doc/sealborn';
   staging.write(`${documents}/copyright`, copyrightOf(parts, ['koffi']));

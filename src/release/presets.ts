@@ -41,7 +41,7 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = {
     mutableFiles: [
       file('/etc/adjtime', '0644'),
       file('/etc/hostname', '0644'),
-      file('/etc/machine-id', '0444'),
+      file('/etc/machine-id', '0644'),
       file('/etc/resolv.conf', '0644', true),
       file('/etc/ssh/ssh_host_ecdsa_key', '0600'),
       file('/etc/ssh/ssh_host_ecdsa_key.pub', '0644'),

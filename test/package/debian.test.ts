@@ -57,6 +57,7 @@ describe.skipIf(!canBuild() || !has('dpkg-deb'))('the Debian packages', () => {
       'usr/lib/systemd/system/sealborn-decide-ndjson.socket',
       'usr/lib/sysusers.d/sealborn.conf',
       'usr/lib/tmpfiles.d/sealborn.conf',
+      'usr/share/sealborn/haproxy/sealborn.lua',
       'usr/share/man/man1/sealborn-status.1.gz',
       'usr/share/doc/sealborn/examples/drift/power-off.service',
     ]) {
