@@ -2,7 +2,7 @@ import {
   type DetailedError,
   type EntityJson,
   type PolicyJson,
-  type TemplateLink,
+  type PolicySet,
   checkParseEntities,
   policyToJson,
   preparsePolicySet,
@@ -54,27 +54,22 @@ export type PolicyTexts = {
  * can never apply is a mistake in a file that grants access. `id` is empty where no one policy is to blame.
  */
 export function validationProblems(
-  { policies, templates, links }: PolicyTexts,
+  texts: PolicyTexts,
   schema: string,
 ): { id: string; problem: CedarProblem }[] {
-  const templateLinks: TemplateLink[] = links.map(({ id, template, values }) => ({
-    newId: id,
-    templateId: template,
-    values,
-  }));
-  const answer = validate({
-    validationSettings: { mode: 'strict' },
-    schema,
-    policies: {
-      staticPolicies: Object.fromEntries(policies),
-      templates: Object.fromEntries(templates),
-      templateLinks,
-    },
-  });
+  const answer = validate({ validationSettings: { mode: 'strict' }, schema, policies: policySet(texts) });
   if (answer.type === 'failure') return problemsOf(answer.errors).map((problem) => ({ id: '', problem }));
   return [...answer.validationErrors, ...answer.validationWarnings].flatMap(({ policyId, error }) =>
     problemsOf([error]).map((problem) => ({ id: policyId, problem })),
   );
+}
+
+function policySet({ policies, templates, links }: PolicyTexts): PolicySet {
+  return {
+    staticPolicies: Object.fromEntries(policies),
+    templates: Object.fromEntries(templates),
+    templateLinks: links.map(({ id, template, values }) => ({ newId: id, templateId: template, values })),
+  };
 }
 
 /** What is wrong with entities under a schema; empty where nothing is. */
@@ -102,20 +97,24 @@ export type CedarAnswer = { allow: boolean; determining: string[]; errors: strin
 let prepared = 0;
 
 /**
- * Cedar's own authorizer over policies of a document, or their texts, parsed once, and the entities that a question
+ * Cedar's own authorizer over policies of a document, or over texts with templates and links, parsed once, and the entities that a question
  * is to be decided over. Under a `name` there is one at a time: a second one replaces the first.
  * @throws TypeError where Cedar can't read the policies, or later a question
  */
 export function createCedar(
-  policies: readonly (CompiledPolicy | { id: string; text: string })[],
+  policies: readonly CompiledPolicy[] | PolicyTexts,
   entitiesFor: (question: CedarQuestion) => readonly BakedEntity[],
   name = `policies ${(prepared += 1)}`,
 ): (question: CedarQuestion) => CedarAnswer {
-  const json = policies.map((policy) => {
-    const form = 'text' in policy ? policy.text : (exact(cedarPolicy(policy)) as PolicyJson);
-    return [policy.id, form] as const;
-  });
-  const parsed = preparsePolicySet(name, { staticPolicies: Object.fromEntries(json) });
+  const set =
+    'policies' in policies
+      ? policySet(policies)
+      : {
+          staticPolicies: Object.fromEntries(
+            policies.map((policy) => [policy.id, exact(cedarPolicy(policy)) as PolicyJson]),
+          ),
+        };
+  const parsed = preparsePolicySet(name, set);
   if (parsed.type === 'failure') throw new TypeError(parsed.errors.map(({ message }) => message).join('; '));
   // Of lists that are handed over again and again only the first is made ready.
   const ready = new WeakMap<readonly BakedEntity[], EntityJson[]>();

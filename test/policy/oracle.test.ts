@@ -7,7 +7,7 @@ import { type Question, createEngine } from '../../src/policy/engine.ts';
 import { readEntities } from '../../src/policy/entities.ts';
 import { findDisagreements } from '../../src/policy/oracle.ts';
 import { reachableEntities } from '../../src/policy/reachable.ts';
-import { makeRandom, pick } from './cedar-generator.ts';
+import { makeRandom, pick } from './cedar/random.ts';
 
 const SCHEMA = `
   entity Group in [Group] = { owner?: User };
