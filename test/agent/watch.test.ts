@@ -4,34 +4,14 @@ import { join } from 'node:path';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { type Measurer, startMeasurer } from '../../src/agent/measurer.ts';
 import { createWatchTier } from '../../src/agent/watch-tier.ts';
 import type { DirectoryWatcher } from '../../src/host/directory-watcher.ts';
 import { SILENT_LOG } from '../../src/host/log.ts';
 import type { WatchNews } from '../../src/host/watch-loop.ts';
 import { writeThroughMap } from '../system/syscalls.ts';
-import { type SealedMachine, append, sealMachine } from './sealed-machine.ts';
+import { type SealedMachine, append } from './sealed-machine.ts';
 import { until } from './until.ts';
-
-/** An agent whose sweep comes once an hour: what it finds, it finds by its watches. */
-async function watched(): Promise<{ machine: SealedMachine; measurer: Measurer }> {
-  const machine = await sealMachine({ sweepSeconds: 3600 });
-  const measurer = await startMeasurer(machine.settings(), {
-    log: SILENT_LOG,
-    notify: () => undefined,
-    now: () => new Date(),
-    environment: {},
-  });
-  onTestFinished(() => measurer.close());
-  await until('the sweep after the watches were placed', () => {
-    const { coverage } = measurer.verdict();
-    return coverage?.watch !== undefined && (coverage.sweep?.immediate ?? 0) > 0;
-  });
-  expect(measurer.verdict()).toMatchObject({ state: 'trusted', coverage: { watch: { overflows: 0 } } });
-  const { held, wanted } = measurer.verdict().coverage?.watch ?? { held: 0, wanted: -1 };
-  expect(held).toBe(wanted);
-  return { machine, measurer };
-}
+import { watched } from './watched-machine.ts';
 
 describe('directory watches', () => {
   it.each<[string, string, (machine: SealedMachine) => Promise<unknown>]>([
@@ -95,23 +75,6 @@ describe('directory watches', () => {
     await append(machine.file('etc/app.conf'));
     await until('the change in it', () => measurer.verdict().drift.some(({ kind }) => kind === 'modified'));
     expect(measurer.verdict().driftTotal).toBeGreaterThan(before);
-  });
-
-  it('46: lose nothing when the queue overflows: everything is swept at once', async () => {
-    const { machine, measurer } = await watched();
-    // This process hears of nothing while it waits here, so the events pile up in the kernel. They are of files
-    // that stay what they are: a look that runs meanwhile must not find anything either.
-    execFileSync('sh', [
-      '-c',
-      'cd "$1" && yes "etc/app.conf usr/bin/app" | head -20000 | xargs touch && printf X >> usr/bin/app',
-      'sh',
-      machine.root,
-    ]);
-    await until('drift', () => measurer.verdict().drift.some(({ path }) => path === '/usr/bin/app'));
-    await until('the overflow to show', () => (measurer.verdict().coverage?.watch?.overflows ?? 0) > 0);
-    expect(measurer.verdict().drift.map(({ kind, path }) => `${kind} ${path}`)).toEqual([
-      'modified /usr/bin/app',
-    ]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 import { Point } from '@noble/ed25519';
@@ -15,37 +15,16 @@ import {
   verify,
 } from '../../src/base/ed25519.ts';
 import { corpus } from '../support/corpora.ts';
+import {
+  KNOWN_KEY,
+  MIXED_ORDER,
+  ORDER_8,
+  addOrder,
+  signNonCanonical,
+  signWithOffset,
+} from '../support/crafted-signatures.ts';
 
-const ORDER = Point.CURVE().n;
 const hex = (text: string): Buffer => Buffer.from(text, 'hex');
-
-function scalarOf(bytes: Uint8Array): bigint {
-  return BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);
-}
-
-function littleEndian(value: bigint): Buffer {
-  return Buffer.from(value.toString(16).padStart(64, '0'), 'hex').reverse();
-}
-
-/** A signature whose R is moved by `offset`: only a verifier that multiplies by the cofactor accepts it. */
-function signWithOffset(
-  message: Buffer,
-  offset: Point,
-): { signature: Buffer; key: ReturnType<typeof publicKeyOfRaw> } {
-  const secret = 0x1234567890abcdefn;
-  const publicPoint = Point.BASE.multiply(secret);
-  const nonce = 0xfedcba987654321n;
-  const r = Buffer.from(Point.BASE.multiply(nonce).add(offset).toBytes());
-  const challenge = createHash('sha512').update(r).update(publicPoint.toBytes()).update(message).digest();
-  const s = (nonce + scalarOf(challenge) * secret) % ORDER;
-  return {
-    signature: Buffer.concat([r, littleEndian(s)]),
-    key: publicKeyOfRaw(publicPoint.toBytes(), 'key'),
-  };
-}
-
-// A point of order 8 (RFC 8032 names none; this is the one of the "Taming the many EdDSAs" paper, table 1).
-const ORDER_8 = Point.fromHex('c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a');
 
 const hasNoOpenssl = spawnSync('openssl', ['version']).status !== 0;
 if (hasNoOpenssl) process.stderr.write('skipped: reading keys of openssl needs the openssl command\n');
@@ -135,29 +114,20 @@ describe('verify', () => {
   it('attack 39: refuses S + L', () => {
     const key = loadPrivateKey(generateKeyPair().privatePem, 'key');
     const message = Buffer.from('message');
-    const signature = sign(message, key);
-    const s = scalarOf(signature.subarray(32)) + ORDER;
-    const moved = Buffer.concat([signature.subarray(0, 32), littleEndian(s)]);
-    expect(verify(message, moved, key.publicKey)).toBe(false);
+    expect(verify(message, addOrder(sign(message, key)), key.publicKey)).toBe(false);
   });
+
+  const known = publicKeyOfRaw(KNOWN_KEY, 'key');
 
   it('attack 39: refuses a signature that only the cofactored equation accepts', () => {
     const message = Buffer.from('message');
-    const honest = signWithOffset(message, Point.ZERO);
-    expect(verify(message, honest.signature, honest.key)).toBe(true);
-    const moved = signWithOffset(message, ORDER_8);
-    expect(verify(message, moved.signature, moved.key)).toBe(false);
+    expect(verify(message, signWithOffset(message, Point.ZERO), known)).toBe(true);
+    expect(verify(message, signWithOffset(message, ORDER_8), known)).toBe(false);
   });
 
   it('attack 39: refuses a non-canonical R', () => {
-    // R is the identity, once as y = 1 and once as y = p + 1; S fits both.
-    const secret = 0x55n;
-    const key = publicKeyOfRaw(Point.BASE.multiply(secret).toBytes(), 'key');
-    const nonCanonical = Buffer.from(`ee${'ff'.repeat(30)}7f`, 'hex');
     const message = Buffer.from('message');
-    const challenge = createHash('sha512').update(nonCanonical).update(key.raw).update(message).digest();
-    const s = (scalarOf(challenge) * secret) % ORDER;
-    expect(verify(message, Buffer.concat([nonCanonical, littleEndian(s)]), key)).toBe(false);
+    expect(verify(message, signNonCanonical(message), known)).toBe(false);
   });
 
   it('refuses a signature that is not 64 bytes', () => {
@@ -174,7 +144,7 @@ describe('publicKeyOfRaw', () => {
     ['attack 38: order 2', `ec${'ff'.repeat(30)}7f`],
     ['attack 38: order 4', '00'.repeat(32)],
     ['attack 38: order 8', 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'],
-    ['attack 40: mixed order', Buffer.from(Point.BASE.add(ORDER_8).toBytes()).toString('hex')],
+    ['attack 40: mixed order', Buffer.from(MIXED_ORDER.toBytes()).toString('hex')],
     ['not canonical: y = p + 1', `ee${'ff'.repeat(30)}7f`],
     ['not canonical: negative zero', `01${'00'.repeat(30)}80`],
     ['not on the curve', `02${'00'.repeat(31)}`],

@@ -1,18 +1,13 @@
-import { Point } from '@noble/ed25519';
 import { describe, expect, it } from 'vitest';
 
 import { sha256 } from '../../src/base/digest.ts';
 import { publicKeyPem } from '../../src/base/ed25519.ts';
 import { checkTrustPin, parseTrust } from '../../src/bundle/trust.ts';
+import { MIXED_ORDER, ORDER_8, pemOfRaw } from '../support/crafted-signatures.ts';
 import { newKey, trust, trustYaml } from './bundle-fixture.ts';
 
 const a = newKey();
 const b = newKey();
-
-function pemOfRaw(raw: Uint8Array): string {
-  const der = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), raw]);
-  return `-----BEGIN PUBLIC KEY-----\n${der.toString('base64')}\n-----END PUBLIC KEY-----\n`;
-}
 
 describe('parseTrust', () => {
   it('reads environment, threshold, keys and minimumSequence', () => {
@@ -24,12 +19,10 @@ describe('parseTrust', () => {
     expect(trust([a]).minimumSequence).toBe(0);
   });
 
-  const order8 = Buffer.from('c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a', 'hex');
-  const mixed = Buffer.from(Point.BASE.add(Point.fromBytes(Uint8Array.from(order8))).toBytes());
   it.each([
-    ['attack 38: a small-order key', trustYaml([a, pemOfRaw(order8)]), 'trust-key-weak'],
+    ['attack 38: a small-order key', trustYaml([a, pemOfRaw(ORDER_8.toBytes())]), 'trust-key-weak'],
     ['attack 38: the all-zero key', trustYaml([pemOfRaw(Buffer.alloc(32))]), 'trust-key-weak'],
-    ['attack 40: a mixed-order key', trustYaml([pemOfRaw(mixed)]), 'trust-key-weak'],
+    ['attack 40: a mixed-order key', trustYaml([pemOfRaw(MIXED_ORDER.toBytes())]), 'trust-key-weak'],
     ['text for a key', trustYaml(['hello']), 'trust-key-invalid'],
     ['a key twice', trustYaml([a, publicKeyPem(a.publicKey)]), 'trust-key-duplicate'],
     ['a threshold above the number of keys', trustYaml([a], { threshold: 2 }), 'trust-threshold'],

@@ -30,11 +30,12 @@ import type { Progress } from '../../src/host/measure-tree.ts';
 import { formatManifest } from '../../src/manifest/format.ts';
 import { parseManifest } from '../../src/manifest/parse.ts';
 import { dir, file, link } from '../manifest/samples.ts';
+import { needs } from '../support/needs.ts';
 import { rulesWith } from '../support/rules.ts';
-import { canUseLoopDevices, mountLoop } from './loop-device.ts';
+import { NO_LOOP_DEVICES, mountLoop } from './loop-device.ts';
 import {
   type Sealed,
-  IS_ROOT,
+  NO_ROOT,
   makeImage,
   seal,
   sealedImage,
@@ -44,7 +45,7 @@ import {
 import { NET_RAW_CAPABILITY, readAclFor, setXattr, writeThroughMap } from './syscalls.ts';
 
 /** Cases that only root can set up: owners, devices, capabilities, mounts. */
-const asRoot = test.skipIf(!IS_ROOT);
+const asRoot = needs(NO_ROOT);
 
 /** Long enough to hash that the file can be changed meanwhile, by a progress report that says so. */
 const LARGE = 768 * 1024 * 1024;
@@ -146,7 +147,7 @@ describe('attack table: content', () => {
     expect(seconds).toBeLessThan(5);
   });
 
-  test.skipIf(!canUseLoopDevices())(
+  needs(NO_LOOP_DEVICES)(
     '30: block device written below the mounted file system: modified, by reading past the page cache alone',
     async () => {
       const { root, writeBelow } = mountLoop();

@@ -13,12 +13,13 @@ import { SILENT_LOG } from '../../src/host/log.ts';
 import { createMountWatch } from '../../src/host/mount-watch.ts';
 import { sealMachine } from '../agent/sealed-machine.ts';
 import { until } from '../agent/until.ts';
+import { needs } from '../support/needs.ts';
 import { rulesWith } from '../support/rules.ts';
-import { CAN_MOUNT, IS_ROOT, temporaryDirectory, writeTo } from './sealed-image.ts';
+import { NO_MOUNTS, NO_ROOT, temporaryDirectory, writeTo } from './sealed-image.ts';
 import { NET_RAW_CAPABILITY, setXattr } from './syscalls.ts';
 
-const asRoot = test.skipIf(!IS_ROOT);
-const withMounts = test.skipIf(!CAN_MOUNT);
+const asRoot = needs(NO_ROOT);
+const withMounts = needs(NO_MOUNTS);
 
 type Change = Parameters<typeof rulesWith>[0];
 

@@ -3,7 +3,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, rmdirSync, writeSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished } from 'vitest';
 
 import { startMeasurer } from '../../src/agent/measurer.ts';
 import { startServer } from '../../src/agent/server.ts';
@@ -11,7 +11,8 @@ import { SILENT_LOG } from '../../src/host/log.ts';
 import { checkLog, readLog } from '../agent/read-log.ts';
 import { ask, health, sealMachine, status, untilState } from '../agent/sealed-machine.ts';
 import { until } from '../agent/until.ts';
-import { CAN_MOUNT } from './sealed-image.ts';
+import { needs } from '../support/needs.ts';
+import { NO_MOUNTS } from './sealed-image.ts';
 
 const common = { log: SILENT_LOG, notify: () => undefined, now: () => new Date(), environment: {} };
 
@@ -43,8 +44,8 @@ function smallDisk(): { directory: string; fill: () => void; free: () => void } 
 
 type LogStatus = { fault?: { message: string }; notLogged: { blocked: number; dropped: number } };
 
-describe.skipIf(!CAN_MOUNT)('a full disk', () => {
-  test.for(['block', 'drop'] as const)(
+describe('a full disk', () => {
+  needs(NO_MOUNTS).for(['block', 'drop'] as const)(
     '%s, as the release says, until there is space; then a gap says how many decisions have no line',
     async (whenFull) => {
       const disk = smallDisk();

@@ -4,14 +4,18 @@ import { join } from 'node:path';
 
 import { onTestFinished } from 'vitest';
 
-import { IS_ROOT, temporaryDirectory } from './sealed-image.ts';
+import { lackingProgram } from '../support/needs.ts';
+import { NO_ROOT, temporaryDirectory } from './sealed-image.ts';
 
-/** Whether this machine lets us have a block device of our own. Root in a container may not. */
-export function canUseLoopDevices(): boolean {
-  if (!IS_ROOT) return false;
-  const isThere = spawnSync('sh', ['-c', 'command -v mkfs.ext4 debugfs losetup && losetup -f']).status === 0;
-  if (!isThere) process.stderr.write('skipped: no loop device, or no e2fsprogs\n');
-  return isThere;
+/** What is lacking where this machine does not let us have a block device of our own. */
+export const NO_LOOP_DEVICES: string | undefined =
+  NO_ROOT ??
+  lackingProgram('mkfs.ext4', 'e2fsprogs') ??
+  lackingProgram('debugfs', 'e2fsprogs') ??
+  lackingDevice();
+
+function lackingDevice(): string | undefined {
+  return spawnSync('losetup', ['--find']).status === 0 ? undefined : 'a free loop device';
 }
 
 export type LoopMount = {

@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished } from 'vitest';
 
 import { startMeasurer } from '../../src/agent/measurer.ts';
 import { startServer } from '../../src/agent/server.ts';
@@ -14,9 +14,10 @@ import { SILENT_LOG } from '../../src/host/log.ts';
 import { type SealedMachine, health, sealMachine, untilState } from '../agent/sealed-machine.ts';
 import { until } from '../agent/until.ts';
 import { PREDICATE } from '../bundle/bundle-fixture.ts';
-import { CAN_MOUNT } from './sealed-image.ts';
+import { needs } from '../support/needs.ts';
+import { NO_MOUNTS } from './sealed-image.ts';
 
-const asRoot = test.skipIf(!CAN_MOUNT);
+const asRoot = needs(NO_MOUNTS);
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 const common = { log: SILENT_LOG, notify: () => undefined, now: () => new Date(), environment: {} };

@@ -2,11 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished } from 'vitest';
 
-import { CAN_MOUNT, sealedImage } from './sealed-image.ts';
+import { needs } from '../support/needs.ts';
+import { NO_MOUNTS, sealedImage } from './sealed-image.ts';
 
-const asRoot = test.skipIf(!CAN_MOUNT);
+const asRoot = needs(NO_MOUNTS);
 
 function mountTmpfs(directory: string): void {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=1777,size=1m', 'tmpfs', directory]);

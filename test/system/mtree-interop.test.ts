@@ -2,16 +2,16 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, linkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, test } from 'vitest';
+import { describe, expect } from 'vitest';
 
-import { hasProgram } from '../support/has-program.ts';
 import { measureTree } from '../../src/host/measure-tree.ts';
 import { formatManifest } from '../../src/manifest/format.ts';
+import { lackingProgram, needs } from '../support/needs.ts';
 import { RULES, makeImage, temporaryDirectory, writeTo } from './sealed-image.ts';
 
-// NetBSD's mtree (Debian: mtree-netbsd) and libarchive's bsdtar (Debian: libarchive-tools).
-const hasMtree = hasProgram('mtree');
-const hasBsdtar = hasProgram('bsdtar');
+// NetBSD's mtree and libarchive's bsdtar.
+const withMtree = needs(lackingProgram('mtree', 'mtree-netbsd'));
+const withBsdtar = needs(lackingProgram('bsdtar', 'libarchive-tools'));
 
 /** A tree with what the two tools and we all know: no attributes. */
 async function tree(): Promise<{ root: string; manifest: string }> {
@@ -40,12 +40,12 @@ function mtree(root: string, manifest: string): { status: number | null; output:
 }
 
 describe('a manifest as other readers of mtree(5) see it', () => {
-  test.skipIf(!hasMtree)('NetBSD mtree agrees that the tree is as listed', async () => {
+  withMtree('NetBSD mtree agrees that the tree is as listed', async () => {
     const { root, manifest } = await tree();
     expect(mtree(root, manifest)).toEqual({ status: 0, output: '' });
   });
 
-  test.skipIf(!hasMtree).each<[string, (root: string) => void, string]>([
+  withMtree.each<[string, (root: string) => void, string]>([
     ['content', (root) => writeTo(root, 'usr/bin/python3.13', 'other of usr/bin/python3.13'), 'python3.13'],
     ['mode', (root) => chmodSync(join(root, 'usr/bin/env'), 0o755), 'usr/bin/env'],
     ['a missing file', (root) => rmSync(join(root, 'etc/passwd')), 'etc/passwd'],
@@ -58,7 +58,7 @@ describe('a manifest as other readers of mtree(5) see it', () => {
     expect(mtree(root, manifest).output).toContain(named);
   });
 
-  test.skipIf(!hasBsdtar)('bsdtar lists the same paths', async () => {
+  withBsdtar('bsdtar lists the same paths', async () => {
     const { root, manifest } = await tree();
     const listed = execFileSync('bsdtar', ['-tf', manifest], { cwd: root, encoding: 'latin1' });
     const { entries } = await measureTree({ root, rules: RULES });
@@ -69,7 +69,7 @@ describe('a manifest as other readers of mtree(5) see it', () => {
     expect(listed.trimEnd().split('\n')).toHaveLength(entries.length);
   });
 
-  test.skipIf(!hasBsdtar)('bsdtar makes an archive from it whose headers are ours', async () => {
+  withBsdtar('bsdtar makes an archive from it whose headers are ours', async () => {
     const { root, manifest } = await tree();
     const archive = join(temporaryDirectory(), 'image.tar');
     // It warns of the name that is not UTF-8, which a tar header can't say.

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import type { MutableFile } from '../../src/base/mutable-rules.ts';
+import { needs } from '../support/needs.ts';
 import { rulesWith } from '../support/rules.ts';
-import { IS_ROOT, type Sealed, makeImage, seal, writeTo } from './sealed-image.ts';
+import { NO_ROOT, type Sealed, makeImage, seal, writeTo } from './sealed-image.ts';
 import { NET_RAW_CAPABILITY, setXattr } from './syscalls.ts';
 
-const asRoot = test.skipIf(!IS_ROOT);
+const asRoot = needs(NO_ROOT);
 const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
 const file = (path: string, mode: string, link = false): MutableFile => ({ path, mode, uid, gid, link });
 

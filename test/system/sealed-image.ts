@@ -112,6 +112,8 @@ export async function sealedImage(): Promise<Sealed> {
 }
 
 export const IS_ROOT: boolean = process.getuid?.() === 0;
+/** What is lacking where this is not root: owners, devices, capabilities. */
+export const NO_ROOT: string | undefined = IS_ROOT ? undefined : 'root';
 
 function canMount(): boolean {
   if (!IS_ROOT) return false;
@@ -119,9 +121,9 @@ function canMount(): boolean {
   const { status } = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', directory]);
   if (status === 0) execFileSync('umount', [directory]);
   rmdirSync(directory);
-  if (status !== 0) process.stderr.write('skipped: this machine does not let root mount\n');
   return status === 0;
 }
 
 /** Root in a container may not mount. */
 export const CAN_MOUNT: boolean = canMount();
+export const NO_MOUNTS: string | undefined = NO_ROOT ?? (CAN_MOUNT ? undefined : 'root that may mount');
