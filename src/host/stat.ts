@@ -71,6 +71,12 @@ export class Stat {
     return (this.#words[24] ?? 0) + ((this.#words[25] ?? 0) | 0) * 2 ** 32;
   }
 
+  /** When the content changed: seconds since 1970 and nanoseconds. */
+  get modifiedAt(): { seconds: number; nanoseconds: number } {
+    const words = this.#words;
+    return { seconds: (words[28] ?? 0) + ((words[29] ?? 0) | 0) * 2 ** 32, nanoseconds: words[30] ?? 0 };
+  }
+
   /**
    * Writes what changes whenever the inode does, at `at`: inode number (two words), change time and
    * modification time (low seconds and nanoseconds each), and the file system's number.

@@ -108,8 +108,11 @@ function describeNlink(entry: Entry): string {
 }
 
 function describeXattr(name: string, value: Buffer): string {
-  const encoded = value.toString('base64');
-  const shown =
-    encoded.length <= MAX_SHOWN ? encoded : `${encoded.slice(0, MAX_SHOWN)}… (${value.length} bytes)`;
-  return `xattr.${escapeText(name)}=${shown}`;
+  return `xattr.${escapeText(name)}=${shownXattr(value)}`;
+}
+
+/** The value of an attribute in base64, cut where it is long. */
+export function shownXattr(value: Uint8Array): string {
+  const encoded = Buffer.from(value).toString('base64');
+  return encoded.length <= MAX_SHOWN ? encoded : `${encoded.slice(0, MAX_SHOWN)}… (${value.length} bytes)`;
 }

@@ -14,7 +14,16 @@ export type ManifestErrorCode =
   | 'manifest-order'
   | 'manifest-parent-missing'
   | 'manifest-below-non-directory'
-  | 'entry-invalid';
+  | 'entry-invalid'
+  // A manifest that another program wrote:
+  | 'mtree-empty'
+  | 'mtree-too-large'
+  | 'mtree-syntax'
+  | 'mtree-path-escapes'
+  | 'mtree-path-invalid'
+  | 'mtree-conflict'
+  | 'mtree-ambiguous'
+  | 'mtree-below-non-directory';
 
 /** What manifest/ throws: the message names the line. */
 export class ManifestError extends CodedError<ManifestErrorCode> {
