@@ -50,7 +50,7 @@ function decided(index: number): Decided {
         decisionId: `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`,
       },
     },
-    asked: { via: 'http' },
+    asked: { via: 'http', client: 'unix:uid=0,gid=0,pid=1' },
     seconds: 0.000_001,
   };
 }

@@ -19,10 +19,12 @@ export type GateQuestion = {
   context: JsonObject;
 };
 
-export type Admitted = { question: GateQuestion; route: Route };
+export type Admitted = { question: GateQuestion; route: Route; identity: Identity };
+/** A request that is no question; by whom, where that much is known. */
+export type Refused = Refusal & { identity?: Identity };
 
 /** Turns a request into a question, or says why it can't. It answers at once unless there is a token to verify. */
-export type Gate = (request: GateRequest, now: Date) => Admitted | Refusal | Promise<Admitted | Refusal>;
+export type Gate = (request: GateRequest, now: Date) => Admitted | Refused | Promise<Admitted | Refused>;
 
 /**
  * Makes the gate of a release. Who is asking comes first: a request of nobody is answered as such, whatever it
@@ -33,10 +35,11 @@ export function createGate(document: AccessDocument, options: Omit<IdentifyOptio
   const read = createRequestReader(document);
   return ({ method, target, headers, peer }, now) => {
     const header = readHeaders(headers);
-    const admit = (identity: Identity | Refusal): Admitted | Refusal => {
+    const admit = (identity: Identity | Refusal): Admitted | Refused => {
       if ('refused' in identity) return identity;
       const wanted = read({ method, target, header });
-      return 'refused' in wanted ? wanted : { question: questionOf(identity, wanted), route: wanted.route };
+      if ('refused' in wanted) return { ...wanted, identity };
+      return { question: questionOf(identity, wanted), route: wanted.route, identity };
     };
     const identity = identify({ header, peer, now });
     return identity instanceof Promise ? identity.then(admit) : admit(identity);
@@ -44,7 +47,10 @@ export function createGate(document: AccessDocument, options: Omit<IdentifyOptio
 }
 
 /** The question that an identified subject asks with what it wants. */
-export function questionOf({ subject, properties }: Identity, wanted: Wanted): GateQuestion {
+export function questionOf(
+  { subject, properties }: Pick<Identity, 'subject' | 'properties'>,
+  wanted: Wanted,
+): GateQuestion {
   const { action, resource, context } = wanted;
   return {
     subject: properties === undefined ? subject : { ...subject, properties },

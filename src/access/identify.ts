@@ -7,8 +7,11 @@ import { type AccountNumbers, type Peer, createPeerSubjects, createPeerTest } fr
 import { type CredentialRefusal, type Refusal, refuse } from './refusal.ts';
 import { claimedIssuer, createTokenCheck } from './token.ts';
 
-/** Who is asking, and what their credential says of them. */
-export type Identity = { subject: EntityUid; properties?: JsonObject };
+/** What somebody showed to be known: the name of it, never the credential itself. */
+export type Shown = { apiKey: string } | { jwt: string } | { clientCertificate: string } | { peer: string };
+
+/** Who is asking, what their credentials say of them, and which ones they showed. */
+export type Identity = { subject: EntityUid; properties?: JsonObject; shown: readonly Shown[] };
 
 /** What a request has to show. */
 export type Credentials = { header: HeaderReader; peer: Peer | undefined; now: Date };
@@ -50,13 +53,14 @@ function conclude(outcomes: readonly Outcome[]): Outcome {
   const [first] = outcomes;
   if (first === undefined) return refuse('no-identity', 'the request shows nothing that says who is asking');
   let all = first;
-  for (const one of outcomes) {
+  for (const one of outcomes.slice(1)) {
     if ('refused' in one) return one;
     if ('refused' in all) return all;
     if (formatUid(one.subject) !== formatUid(all.subject)) {
       const names = `${formatUid(all.subject)} and ${formatUid(one.subject)}`;
       return refuse('identity-conflict', `the request shows two subjects: ${names}`);
     }
+    all = { ...all, shown: [...all.shown, ...one.shown] };
     if (one.properties !== undefined) all = { ...all, properties: { ...all.properties, ...one.properties } };
   }
   return all;
@@ -109,7 +113,7 @@ function apiKeyKind(where: CredentialHeader, checkKey: ReturnType<typeof createA
     },
     check: (key, { now }) => {
       const found = checkKey(key, now);
-      return 'refused' in found ? found : { subject: found.subject };
+      return 'refused' in found ? found : { subject: found.subject, shown: [{ apiKey: found.id }] };
     },
   };
 }
@@ -126,7 +130,7 @@ function tokenKind(rules: JwtRules, isKnown: IdentifyOptions['isKnown']): Kind {
       if ('refused' in said) return said;
       const subject = { type: rules.subject.type, id: said.id };
       if (!isKnown(subject)) return refuse('subject-unknown', `the release has no ${formatUid(subject)}`);
-      return { subject, properties: said.properties };
+      return { subject, properties: said.properties, shown: [{ jwt: rules.issuer }] };
     },
   };
 }
@@ -145,7 +149,7 @@ function certificateKind({ proxies, subjects }: CertificateRules, accounts: Acco
       const subject = subjects.get(value);
       if (subject === undefined)
         return refuse('certificate-unknown', 'the release knows no such certificate');
-      return { subject };
+      return { subject, shown: [{ clientCertificate: value }] };
     },
   };
 }
@@ -153,8 +157,10 @@ function certificateKind({ proxies, subjects }: CertificateRules, accounts: Acco
 function peerSource(rules: PeerRules, accounts: AccountNumbers): Source {
   const subjectsOf = createPeerSubjects(rules, accounts);
   return ({ peer }) => {
-    const found = peer === undefined ? [] : subjectsOf(peer).map((subject): Outcome => ({ subject }));
-    return found.length === 0 ? undefined : conclude(found);
+    const subjects = peer === undefined ? [] : subjectsOf(peer);
+    if (peer === undefined || subjects.length === 0) return undefined;
+    const one = conclude(subjects.map((subject): Outcome => ({ subject, shown: [] })));
+    return 'refused' in one ? one : { ...one, shown: [{ peer: `uid=${peer.uid},gid=${peer.gid}` }] };
   };
 }
 

@@ -2,7 +2,7 @@ import type { EntityUid } from '../base/entity-uid.ts';
 import type { Accounts, IdentitySource, PeerRules } from './document.ts';
 
 /** The process at the other end of a Unix socket, as the kernel says: its user, group and further groups. */
-export type Peer = { uid: number; gid: number; groups: readonly number[] };
+export type Peer = { pid: number; uid: number; gid: number; groups: readonly number[] };
 
 /** The numbers of this machine's users and groups; undefined for a name that it does not have. */
 export type AccountNumbers = {

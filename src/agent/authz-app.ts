@@ -1,5 +1,5 @@
-import type { Admitted } from '../access/gate.ts';
-import { type Refusal, isCredentialRefusal } from '../access/refusal.ts';
+import type { Admitted, Refused } from '../access/gate.ts';
+import { isCredentialRefusal } from '../access/refusal.ts';
 import { type EntityUid, formatUid } from '../base/entity-uid.ts';
 import type { PlainRequest, PlainResponse } from '../host/http-server.ts';
 import { PolicyError } from '../policy/policy-error.ts';
@@ -22,8 +22,8 @@ export type AuthzOptions = {
 /**
  * Answers proxies that ask about a request of their client (nginx `auth_request`, Envoy's HTTP ext_authz, Traefik
  * ForwardAuth, Caddy `forward_auth`, HAProxy): 200 permitted, 401 nobody we know is asking, 403 denied, 503 this
- * machine is not trusted, or can't keep account of decisions. A proxy may hand the answer to its client, so it names no policy: that stands in the
- * decision log, by the decision's id.
+ * machine is not trusted, or can't keep account of decisions. A proxy may hand the answer to its client, so it names
+ * no policy: that stands in the decision log, by the decision's id.
  */
 export function createAuthzApp({
   open,
@@ -31,7 +31,7 @@ export function createAuthzApp({
   metrics,
   now,
 }: AuthzOptions): (request: PlainRequest) => PlainResponse | Promise<PlainResponse> {
-  const decide = (outcome: Admitted | Refusal, asked: Asked): PlainResponse => {
+  const decide = (outcome: Admitted | Refused, asked: Asked): PlainResponse => {
     if (!('refused' in outcome)) {
       const { subject } = outcome.question;
       const answer = decider.one(outcome.question, asked);
@@ -47,9 +47,10 @@ export function createAuthzApp({
     return respond(answer, nobody ? 401 : 403, refused, asked, more);
   };
   return (request) => {
-    const asked: Asked = { via: 'proxy', requestId: requestIdOf(request) };
-    const conclude = (outcome: Admitted | Refusal): PlainResponse => {
-      const answer = decide(outcome, asked);
+    const client = request.client(); // now: a token takes time, and a closed connection has no name
+    const requestId = requestIdOf(request);
+    const conclude = (outcome: Admitted | Refused): PlainResponse => {
+      const answer = decide(outcome, { via: 'proxy', client, requestId, identity: outcome.identity });
       metrics.countRequest(answer.status);
       return answer;
     };

@@ -73,7 +73,7 @@ const METADATA = {
 };
 
 function askedBy(request: PlainRequest): Asked {
-  return { via: 'http', requestId: requestIdOf(request) };
+  return { via: 'http', client: request.client(), requestId: requestIdOf(request) };
 }
 
 function withBody(request: PlainRequest, run: (value: JsonValue) => unknown): PlainResponse {

@@ -20,8 +20,8 @@ export type DecideLinesOptions = {
   onError: (thrown: unknown) => void;
 };
 
-/** What answers a line. */
-export type LineAnswerer = (line: Buffer) => string;
+/** What answers a line of a client, named as logs name it. */
+export type LineAnswerer = (line: Buffer, client: string) => string;
 
 /**
  * What decide.ndjson.sock answers: a line that holds an AuthZEN evaluation request with an `id` (a whole number
@@ -29,13 +29,14 @@ export type LineAnswerer = (line: Buffer) => string;
  * `{"id", "error": {"code", "message"}}`, with `id` null where it can't be read.
  */
 export function createLineAnswerer({ decider, metrics, onError }: DecideLinesOptions): LineAnswerer {
-  return (line) => {
+  return (line, client) => {
     let id: LineId | null = null;
     try {
       const value = parseJson(line, 'line', { maxBytes: MAX_LINE_BYTES, maxDepth: 32 });
       id = readId(value);
       const { decision, context } = decider.one(parseEvaluation(value), {
         via: 'ndjson',
+        client,
         requestId: String(id),
       });
       metrics.countLine('answered');

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
+import type { Identity } from '../access/identify.ts';
 import type { Verdict } from '../attestation/verdict.ts';
 import type { ReleaseId } from '../base/release-id.ts';
 import { type Evaluation, type EvaluationRequest, evaluate } from '../policy/authzen.ts';
@@ -17,6 +18,10 @@ import type { DecisionReason, Metrics } from './metrics.ts';
 /** How a question came in: what the transport knows about who asks. */
 export type Asked = {
   via: 'http' | 'ndjson' | 'proxy';
+  /** Who is at the other end of the connection, as the log names them. */
+  client: string;
+  /** Of a proxy's question, who its client was found to be, and by what. */
+  identity?: Pick<Identity, 'subject' | 'shown'> | undefined;
   /** The X-Request-ID of the request, where it is short and plain. */
   requestId?: string | undefined;
 };

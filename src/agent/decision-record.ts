@@ -1,4 +1,5 @@
 import type { Words } from '../attestation/statement.ts';
+import { formatUid } from '../base/entity-uid.ts';
 import type { ReleaseId } from '../base/release-id.ts';
 import { PolicyError } from '../policy/policy-error.ts';
 import type { Answer, AnswerContext, Asked, Decided, Searched } from './decider.ts';
@@ -27,11 +28,15 @@ export type Recorder = {
  */
 export function createRecorder(mask: readonly string[], labels: Words): Recorder {
   const masked = createMasker(mask);
+  const isSubjectSecret = mask.some(
+    (pointer) => pointer === '/input/subject' || pointer === '/input/subject/id',
+  );
   const tail = `,"labels":${JSON.stringify(labels)}`;
   const timestamp = isoOfMillisecond();
   const release = jsonOfRelease();
   const head = (type: 'decision' | 'search', id: string, asked: Asked, at: Date): string => {
-    let line = `"type":"${type}","decision_id":"${id}","timestamp":"${timestamp(at)}","requested_by":"${asked.via}"`;
+    let line = `"type":"${type}","decision_id":"${id}","timestamp":"${timestamp(at)}","requested_by":"${asked.client}","via":"${asked.via}"`;
+    if (asked.identity !== undefined) line += identityOf(asked.identity, isSubjectSecret);
     if (asked.requestId !== undefined) {
       const requestId = JSON.stringify(asked.requestId);
       if (!holdsCredential(requestId)) line += `,"req_id":${requestId}`;
@@ -41,6 +46,7 @@ export function createRecorder(mask: readonly string[], labels: Words): Recorder
   const foot = (
     erased: readonly string[],
     { state, errors, release: named }: Pick<AnswerContext, 'state' | 'errors' | 'release'>,
+    isUnread = false,
   ): string => {
     let line = '';
     if (state !== undefined) line += `,"state":"${state}"`;
@@ -48,7 +54,9 @@ export function createRecorder(mask: readonly string[], labels: Words): Recorder
       // A message quotes what did not fit: where something is masked, it may quote just that.
       const all = errorsOf(errors);
       const isQuiet = erased.length > 0 || holdsCredential(all);
-      line += `,"errors":${isQuiet ? JSON.stringify(errors.slice(0, MAX_POLICIES).map(({ id }) => ({ id }))) : all}`;
+      if (isQuiet)
+        line += `,"errors":${JSON.stringify(errors.slice(0, MAX_POLICIES).map(({ id }) => ({ id })))}`;
+      else line += `,"errors":${isUnread && mask.length > 0 ? codesOf(errors) : all}`;
     }
     if (erased.length > 0) line += `,"erased":${JSON.stringify(erased)}`;
     if (named !== undefined) line += `,"release":${release(named)}`;
@@ -68,9 +76,26 @@ export function createRecorder(mask: readonly string[], labels: Words): Recorder
         `"reason":"${context.reason}","policies":${JSON.stringify(context.policies.slice(0, MAX_POLICIES))}`;
       if (context.policies.length > MAX_POLICIES) line += `,"policies_total":${context.policies.length}`;
       if (context.ignored !== undefined) line += `,"ignored":${JSON.stringify(context.ignored)}`;
-      return `${line}${foot(erased, context)},"metrics":{"timer_decision_ns":${Math.round(seconds * 1e9)}}`;
+      return `${line}${foot(erased, context, question instanceof PolicyError)},"metrics":{"timer_decision_ns":${Math.round(seconds * 1e9)}}`;
     },
   };
+}
+
+/** Who a proxy's client was found to be, and what they showed; of a mask that hides subjects, only what kind of thing. */
+function identityOf({ subject, shown }: NonNullable<Asked['identity']>, isSubjectSecret: boolean): string {
+  const kinds = shown.map((one) => Object.keys(one)[0]);
+  const whole = JSON.stringify({ subject: formatUid(subject), shown });
+  return `,"identity":${isSubjectSecret || holdsCredential(whole) ? JSON.stringify({ shown: kinds }) : whole}`;
+}
+
+/** Of a question that can't be read nobody knows where the masked field stood: of what is wrong, the code alone. */
+function codesOf(errors: NonNullable<Answer['context']['errors']>): string {
+  return JSON.stringify(
+    errors.slice(0, MAX_POLICIES).map(({ id, message }) => ({
+      id,
+      message: /^[a-z-]+(?=: )/.exec(message)?.[0] ?? 'request-invalid',
+    })),
+  );
 }
 
 function errorsOf(errors: NonNullable<Answer['context']['errors']>): string {

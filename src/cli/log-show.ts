@@ -91,6 +91,11 @@ const lineShape = record(
     seq: whole(1),
     decision_id: text(),
     timestamp: moment,
+    requested_by: optional(text()),
+    via: optional(text()),
+    identity: optional(
+      record({ subject: optional(text({ max: 65_536 })), shown: optional(list(anything)) }, open),
+    ),
     input: optional(anything),
     result: optional(anything),
     reason: optional(text()),
@@ -170,6 +175,12 @@ function describeWhole(line: Line, style: Style): string {
     ['at', line.timestamp],
     ['question', `${subject} ${act} ${resource}`],
   ];
+  if (line.requested_by !== undefined)
+    rows.push(['asked by', `${line.requested_by} over ${line.via ?? '?'}`]);
+  if (line.identity !== undefined) {
+    const { subject: who, shown = [] } = line.identity;
+    rows.push(['identity', `${who ?? '?'} by ${shown.map((one) => canonicalJson(one)).join(' ')}`]);
+  }
   if (line.reason !== undefined) rows.push(['because', line.reason]);
   if (line.state !== undefined) rows.push(['state', line.state]);
   for (const { id, file, line: number } of line.policies ?? [])

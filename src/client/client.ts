@@ -22,6 +22,7 @@ export type CheckContext = {
     | 'no-permit'
     | 'error'
     | 'not-trusted'
+    | 'not-logged'
     | 'unavailable'
     | 'request-refused'
     | (string & {});

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 
 import type { Peer } from '../access/peer.ts';
 import { createByteCollector } from './byte-collector.ts';
-import { peerOf } from './peer-credentials.ts';
+import { clientNameOf, peerOf } from './peer-credentials.ts';
 import { type UnixPlace, listenTcp, listenUnix } from './unix-listen.ts';
 import type { TcpAddress } from './tcp-address.ts';
 
@@ -21,6 +21,8 @@ export type PlainRequest = {
   body: Buffer;
   /** The process that asks, over a Unix socket. */
   peer: () => Peer | undefined;
+  /** Who asks, as a log names them (peer-credentials.ts). */
+  client: () => string;
 };
 
 export type PlainResponse = {
@@ -133,6 +135,7 @@ function answer(
       rawHeaders: request.rawHeaders,
       body,
       peer: () => peerOf(request.socket),
+      client: () => clientNameOf(request.socket),
     });
     return made instanceof Promise ? made.catch(failed) : made;
   } catch (thrown) {

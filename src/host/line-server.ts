@@ -2,6 +2,7 @@ import { type Socket, createServer } from 'node:net';
 
 import { HostError } from './host-error.ts';
 import { createLineCutter } from './lines.ts';
+import { clientNameOf } from './peer-credentials.ts';
 import { type UnixPlace, listenUnix } from './unix-listen.ts';
 
 /** Why a client is cut off after one last line that says so. */
@@ -9,8 +10,8 @@ export type LineRefusal = 'line-too-long' | 'line-unfinished';
 
 export type LineServerOptions = {
   listen: UnixPlace;
-  /** One line, without its newline, to one answer without its newline. Must not throw. */
-  answer: (line: Buffer) => string;
+  /** One line, without its newline, of a client (peer-credentials.ts) to one answer without its newline. Must not throw. */
+  answer: (line: Buffer, client: string) => string;
   /** The last line for a client whose lines can't be told apart any more. */
   refuse: (code: LineRefusal, message: string) => string;
   /** A longer line is refused and the connection closed: where the next line starts is not known then. */
@@ -79,6 +80,8 @@ type Waiting = 'next-line' | 'rest-of-line' | 'reader' | 'end';
 
 function startConnection(socket: Socket, options: LineServerOptions): Connection {
   const cutter = createLineCutter(options.maxLineBytes);
+  // Asked for now: of a connection that was closed the kernel says nothing.
+  const client = clientNameOf(socket);
   let waiting: Waiting = 'next-line';
   let since = performance.now();
   let hasEnded = false;
@@ -101,7 +104,7 @@ function startConnection(socket: Socket, options: LineServerOptions): Connection
     let answers = '';
     try {
       for (let line = cutter.next(); line !== undefined; line = cutter.next()) {
-        answers += `${options.answer(line)}\n`;
+        answers += `${options.answer(line, client)}\n`;
         if (answers.length < MAX_ANSWERS) continue;
         socket.pause();
         wait('reader');

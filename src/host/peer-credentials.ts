@@ -28,6 +28,26 @@ export function peerOf(socket: Socket): Peer | undefined {
   return peer;
 }
 
+const names = new WeakMap<Socket, string>();
+
+/**
+ * Who is at the other end as a log names them: `unix:uid=33,gid=33,pid=812` of a Unix socket, where the process is the
+ * one that connected; address and port of TCP; `unknown` where the kernel does not say.
+ */
+export function clientNameOf(socket: Socket): string {
+  const known = names.get(socket);
+  if (known !== undefined) return known;
+  const { remoteAddress, remotePort } = socket;
+  const peer = remoteAddress === undefined ? peerOf(socket) : undefined;
+  let name = 'unknown';
+  if (peer !== undefined) name = `unix:uid=${peer.uid},gid=${peer.gid},pid=${peer.pid}`;
+  else if (remoteAddress !== undefined) {
+    name = `${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`;
+  }
+  names.set(socket, name);
+  return name;
+}
+
 function ask(socket: Socket): Peer | undefined {
   // Node has no other way to the descriptor of a connection.
   const fd = (socket as Socket & { _handle?: { fd?: number } | null })._handle?.fd;
@@ -38,6 +58,7 @@ function ask(socket: Socket): Peer | undefined {
   const groupBytes = readOption(fd, SO_PEERGROUPS, groups);
   if (groupBytes === undefined) return undefined;
   return {
+    pid: ucred.bytes.readInt32LE(0),
     uid: ucred.bytes.readUInt32LE(4),
     gid: ucred.bytes.readUInt32LE(8),
     groups: Array.from({ length: groupBytes / 4 }, (_, index) => groups.bytes.readUInt32LE(index * 4)),

@@ -290,7 +290,7 @@ identity:
 describe('a certificate that a proxy vouches for, and the process that asks', () => {
   const gate = openGate({ 'a.yaml': `${HTTP}${KEYS}${OTHERS}` });
   const dn = (name: string): [string, string] => ['X-Client-DN', name];
-  const peer = (uid: number, gid = uid, groups: number[] = []): object => ({ uid, gid, groups });
+  const peer = (uid: number, gid = uid, groups: number[] = []): object => ({ pid: 1, uid, gid, groups });
   it.each<[string, object | undefined, [string, string][], string]>([
     ['a certificate from the proxy', peer(33), [dn('CN=shop,O=Example')], 'Service::"shop"'],
     [

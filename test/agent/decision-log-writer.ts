@@ -25,7 +25,7 @@ setInterval(() => {
         resource: { type: 'Doc', id: String(index) },
       },
       answer: { decision: true, context: { reason: 'permit', policies: [], decisionId: String(index) } },
-      asked: { via: 'http' },
+      asked: { via: 'http', client: 'unix:uid=0,gid=0,pid=1' },
       seconds: 0,
     });
   }

@@ -15,6 +15,7 @@ import { sha256 } from '../../src/base/digest.ts';
 import { parseJson } from '../../src/base/json.ts';
 import { SILENT_LOG } from '../../src/host/log.ts';
 import { parseEvaluation } from '../../src/policy/authzen.ts';
+import { PolicyError } from '../../src/policy/policy-error.ts';
 import { RELEASE } from '../attestation/hosts.ts';
 import { checkLog, readLog } from './read-log.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -59,7 +60,7 @@ function decided(context: object = {}, change: Partial<Answer['context']> = {}):
         ...change,
       },
     },
-    asked: { via: 'http', requestId: 'r1' },
+    asked: { via: 'http', client: 'unix:uid=33,gid=33,pid=812', requestId: 'r1' },
     seconds: 0.000_001_5,
   };
 }
@@ -85,7 +86,8 @@ describe('startDecisionLog', () => {
       type: 'decision',
       decision_id: one.answer.context.decisionId,
       timestamp: expect.stringMatching(/^\d{4}-.*Z$/),
-      requested_by: 'http',
+      requested_by: 'unix:uid=33,gid=33,pid=812',
+      via: 'http',
       req_id: 'r1',
       input: {
         subject: { type: 'User', id: 'ana' },
@@ -314,6 +316,22 @@ describe('masking', () => {
       erased: ['/input/context/password', '/input/context/list/1', '/input/context/a~1b'],
       errors: [{ id: 'p' }],
     });
+  });
+
+  it('names who a mask hides by nothing but the kind of what they showed, and no error of theirs', async () => {
+    const directory = await temporaryDirectory();
+    const log = await start(directory, { mask: ['/input/subject/id'] });
+    const identity = { subject: { type: 'User', id: 'ana' }, shown: [{ jwt: 'https://id.example' }] };
+    const one = decided();
+    log.account({ ...one, asked: { ...one.asked, identity } });
+    const unread = new PolicyError('request-invalid', 'subject-unknown: the release has no User::"ana"');
+    const errors = [{ id: '', message: unread.message }];
+    log.account({ ...decided({}, { errors }), question: unread });
+    await log.close();
+    const [, first, second] = await readLog(directory);
+    expect(first?.['identity']).toEqual({ shown: ['jwt'] });
+    expect(second?.['errors']).toEqual([{ id: '', message: 'subject-unknown' }]);
+    expect(JSON.stringify([first, second])).not.toContain('ana');
   });
 
   it('without a release, logs names alone', async () => {

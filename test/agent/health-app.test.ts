@@ -14,6 +14,7 @@ const GET = {
   rawHeaders: [],
   body: Buffer.alloc(0),
   peer: (): undefined => undefined,
+  client: (): string => 'unknown',
 };
 const starting: Verdict = startState('2026-11-23T12:00:00.000Z').verdict;
 

@@ -19,9 +19,9 @@ async function serve(change: Partial<LineServerOptions> = {}): Promise<Served> {
   const { answer = (line: Buffer) => `<${String(line)}>`, ...rest } = change;
   const server = await serveLines({
     listen: { path, mode: 0o660 },
-    answer: (line) => {
+    answer: (line, client) => {
       answered += 1;
-      return answer(line);
+      return answer(line, client);
     },
     refuse: (code) => `refused: ${code}`,
     maxLineBytes: 100,
