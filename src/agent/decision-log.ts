@@ -37,6 +37,7 @@ export type DecisionLog = {
 /**
  * Starts the log of decisions (docs/decision-log.md). A log that can't be written does not keep the agent from
  * starting: decisions are then denied or dropped from the log, as the release says, until it can be.
+ * @throws HostError `directory-in-use` where another process writes it
  */
 export async function startDecisionLog({
   settings,

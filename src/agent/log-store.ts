@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { makeDirectory, syncDirectory } from '../host/files.ts';
 import { HostError, hostErrorOf } from '../host/host-error.ts';
+import { lockDirectory } from '../host/lock-directory.ts';
 import { type LogFile, listLogFiles, logFileName } from '../host/log-files.ts';
 import { type Recovered, recoverLog } from './recover-log.ts';
 import type { DecisionLogSettings } from './settings.ts';
@@ -20,8 +21,13 @@ export type LogStore = {
   startsAt: () => number;
   /** Appends bytes; gives how many were taken, which may be fewer. */
   write: (bytes: Buffer) => Promise<number>;
-  /** Makes what was written safe, and removes the files that are no longer kept. */
+  /**
+   * Makes what was written safe, and removes the files that are no longer kept. After one that failed, what was not
+   * safe is written anew by whatever comes next.
+   */
   sync: () => Promise<void>;
+  /** Bytes that were written and are not safe yet: they are kept in memory until they are. */
+  unsafeBytes: () => number;
   close: () => Promise<void>;
 };
 
@@ -34,6 +40,14 @@ type OpenFile = {
   handle: FileHandle;
   path: string;
   bytes: number;
+  /** Where the bytes begin that are not safe, and these bytes. */
+  safeBytes: number;
+  unsafe: Buffer[];
+  /**
+   * A sync failed. The kernel says so once, marks what it could not write as clean and may drop it (fsync(2), "EIO"), so
+   * that the next sync would succeed without it.
+   */
+  isSuspect: boolean;
   since: number;
   /** Somebody removed or cut it: nothing more belongs there. */
   isLost: boolean;
@@ -45,8 +59,12 @@ type OpenFile = {
  */
 export async function openLogStore(directory: string, settings: DecisionLogSettings): Promise<LogStore> {
   await makeDirectory(directory, DIRECTORY_MODE);
+  await using opening = new AsyncDisposableStack();
+  const lock = await lockDirectory(directory, 'the decision log');
+  opening.defer(lock.release);
   const recovered = await recoverLog(directory);
   let current = await reopen(recovered);
+  opening.move();
   let removing: LogFile[] = [];
   let { startsAt } = recovered;
 
@@ -57,17 +75,29 @@ export async function openLogStore(directory: string, settings: DecisionLogSetti
       throw hostErrorOf(`${what} "${file.path}"`, cause);
     });
   };
+  /** Writes what was not safe once more, so that the kernel has it as not written yet. */
+  const repair = async (file: OpenFile): Promise<void> => {
+    const { nlink, size } = await file.handle.stat();
+    if (nlink === 0 || size < file.safeBytes) throw lose(file);
+    await file.handle.truncate(file.safeBytes);
+    for (const bytes of file.unsafe) await file.handle.appendFile(bytes);
+    file.isSuspect = false;
+  };
   const sync = (): Promise<void> =>
     doing('syncing', async (file) => {
+      if (file.isSuspect) await repair(file);
       const { bytes } = file;
-      await file.handle.datasync();
-      const { nlink, size } = await file.handle.stat();
-      if (nlink === 0 || size < bytes) {
-        file.isLost = true;
-        throw new HostError('io-failed', `"${file.path}" was removed or cut while it was written`, {
-          hint: 'Nothing but the agent may change the files of the decision log.',
-        });
+      const pieces = file.unsafe.length;
+      try {
+        await file.handle.datasync();
+      } catch (thrown) {
+        file.isSuspect = true;
+        throw thrown;
       }
+      file.unsafe = file.unsafe.slice(pieces);
+      file.safeBytes = bytes;
+      const { nlink, size } = await file.handle.stat();
+      if (nlink === 0 || size < bytes) throw lose(file);
       for (const { path } of removing) await rm(path, { force: true });
       removing = [];
     });
@@ -88,7 +118,7 @@ export async function openLogStore(directory: string, settings: DecisionLogSetti
       const path = join(directory, logFileName(seq));
       try {
         const handle = await open(path, NEW, FILE_MODE);
-        current = { handle, path, bytes: 0, since: now, isLost: false };
+        current = { ...NOTHING, handle, path, since: now };
         await handle.chmod(FILE_MODE); // whatever the umask
         await syncDirectory(directory);
       } catch (cause) {
@@ -99,16 +129,29 @@ export async function openLogStore(directory: string, settings: DecisionLogSetti
     startsAt: () => startsAt,
     write: (bytes) =>
       doing('writing', async (file) => {
+        if (file.isSuspect) await repair(file);
         const { bytesWritten } = await file.handle.write(bytes);
         file.bytes += bytesWritten;
+        file.unsafe.push(bytes.subarray(0, bytesWritten));
         return bytesWritten;
       }),
     sync,
+    unsafeBytes: () => (current === undefined ? 0 : current.bytes - current.safeBytes),
     close: async () => {
       await current?.handle.close();
       current = undefined;
+      await lock.release();
     },
   };
+}
+
+const NOTHING = { bytes: 0, safeBytes: 0, unsafe: [], isSuspect: false, isLost: false };
+
+function lose(file: OpenFile): HostError {
+  file.isLost = true;
+  return new HostError('io-failed', `"${file.path}" was removed or cut while it was written`, {
+    hint: 'Nothing but the agent may change the files of the decision log.',
+  });
 }
 
 /** Goes on in the last file, so that an agent that restarts often does not leave a file each time. */
@@ -116,8 +159,10 @@ async function reopen({ last }: Recovered): Promise<OpenFile | undefined> {
   if (last === undefined) return undefined;
   try {
     const handle = await open(last.file.path, EXISTING);
+    // Whoever wrote it may have ended before it was safe.
+    await handle.datasync();
     const { size } = await handle.stat();
-    return { handle, path: last.file.path, bytes: size, since: last.since, isLost: false };
+    return { ...NOTHING, handle, path: last.file.path, bytes: size, safeBytes: size, since: last.since };
   } catch (cause) {
     throw hostErrorOf(`opening "${last.file.path}"`, cause);
   }

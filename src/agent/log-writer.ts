@@ -1,4 +1,5 @@
 import { type LogHead, sealLine } from '../attestation/log-line.ts';
+import { HostError } from '../host/host-error.ts';
 import type { LogStore } from './log-store.ts';
 
 /** Why lines can't be taken now. */
@@ -47,6 +48,9 @@ const GATHER_MS = 5;
 /** After this a log that can't be written is tried again. */
 const RETRY_MS = 250;
 
+/** Bytes that are written and not safe at most: they stay in memory, for a sync that fails. */
+const MAX_UNSAFE = 16 * 1024 * 1024;
+
 const TOO_SLOW = new Error('the disk takes lines more slowly than decisions are made');
 
 /**
@@ -54,6 +58,7 @@ const TOO_SLOW = new Error('the disk takes lines more slowly than decisions are 
  * beside it. Lines that were taken stay in memory until they are written, however often that fails; while it
  * does, no further line is taken. The first line after such a time says how many were not.
  * @returns once the files are open, or could not be opened
+ * @throws HostError `directory-in-use` where another process writes there
  */
 export async function startLogWriter(options: LogWriterOptions): Promise<LogWriter> {
   const { now, own, syncMs } = options;
@@ -121,7 +126,7 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
   // Beside the writing: a slow disk must not keep lines from the page cache.
   const syncIfDue = (files: LogStore): void => {
     if (fault !== undefined || sealed === synced || isSyncing) return;
-    if (performance.now() - lastSync < syncMs) return;
+    if (performance.now() - lastSync < syncMs && files.unsafeBytes() < MAX_UNSAFE) return;
     isSyncing = true;
     syncing = sync(files)
       .catch(fail)
@@ -157,6 +162,7 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
       seal((await startFileIfDue(files)) ? [own.segment(files)] : takeBatch());
       await writeOut(files);
       syncIfDue(files); // load may leave this loop nothing to end at
+      if (files.unsafeBytes() >= MAX_UNSAFE) await syncing;
     };
     // What ends a fault must be seen to work, also where no line waits.
     if (fault !== undefined && files.isDue(now().getTime())) await next();
@@ -199,7 +205,11 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
     }
   };
 
-  await turn().catch(fail);
+  await turn().catch((thrown: unknown) => {
+    // Two that write one chain would make two of it, so the second does not even start.
+    if (thrown instanceof HostError && thrown.code === 'directory-in-use') throw thrown;
+    fail(thrown);
+  });
   scheduleNext();
   return {
     append: (fields) => {

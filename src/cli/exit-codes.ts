@@ -30,6 +30,7 @@ const BY_ERROR_CODE: Readonly<Record<string, ExitCode>> = {
   'io-failed': EXIT.io,
   'tree-unreadable': EXIT.io,
   'address-in-use': EXIT.unavailable,
+  'directory-in-use': EXIT.unavailable,
   'address-invalid': EXIT.usage,
   unreachable: EXIT.unavailable,
   timeout: EXIT.unavailable,

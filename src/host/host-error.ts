@@ -15,6 +15,7 @@ export type HostErrorCode =
   | 'aborted'
   | 'address-invalid'
   | 'address-in-use'
+  | 'directory-in-use'
   | 'unreachable'
   | 'timeout'
   | 'answer-malformed'

@@ -33,6 +33,8 @@ export const llistxattr: Call = bind('intptr_t llistxattr(uintptr_t, uintptr_t, 
 export const lgetxattr: Call = bind('intptr_t lgetxattr(uintptr_t, uintptr_t, uintptr_t, size_t)');
 /** getsockopt(2); the last two are the addresses of the value and of its length. */
 export const getsockopt: Call = bind('int getsockopt(int, int, int, uintptr_t, uintptr_t)');
+/** flock(2): with `LOCK_NB`, EAGAIN instead of a wait. */
+export const flock: Call = bind('int flock(int, int)');
 /** fcntl(2) with an argument that is a number. */
 export const fcntl: Call = bind('int fcntl(int, int, int)');
 /** posix_fadvise(2); returns the errno. `FADV_WILLNEED` starts a read and does not wait, `FADV_DONTNEED` forgets. */

@@ -396,14 +396,20 @@ describe('startMeasurer and startServer', () => {
     await untilState(server.decideSocket, 'trusted');
   });
 
-  it('throw where another agent has the run directory or the port', async () => {
+  it('throw where another agent has the run directory, the log directory or the port', async () => {
     const machine = await sealMachine();
     await measure(machine);
     const server = await serve(machine);
     await expect(startMeasurer(machine.settings(), common)).rejects.toMatchObject({ code: 'address-in-use' });
-    await expect(startServer(machine.settings(), common)).rejects.toMatchObject({ code: 'address-in-use' });
     const other = await sealMachine();
     const settings = other.settings();
+    const { logDirectory, runDirectory } = machine.settings();
+    for (const [shared, code] of [
+      [{ runDirectory }, 'address-in-use'],
+      [{ logDirectory }, 'directory-in-use'],
+    ] as const) {
+      await expect(startServer({ ...settings, ...shared }, common)).rejects.toMatchObject({ code });
+    }
     const taken = { ...settings, health: { listen: { host: '127.0.0.1', port: server.healthPort } } };
     await expect(startServer(taken, common)).rejects.toMatchObject({ code: 'address-in-use' });
     expect(await readdir(settings.runDirectory)).toEqual([]);

@@ -6,64 +6,19 @@ import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { type DecisionLog, startDecisionLog } from '../../src/agent/decision-log.ts';
-import type { Answer, Decided } from '../../src/agent/decider.ts';
-import { parseSettings } from '../../src/agent/settings.ts';
+import type { DecisionLog } from '../../src/agent/decision-log.ts';
+import type { Answer } from '../../src/agent/decider.ts';
 import type { DecisionLogRules } from '../../src/base/decision-log-rules.ts';
 import type { LogHead } from '../../src/attestation/log-line.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import { parseJson } from '../../src/base/json.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
 import { parseEvaluation } from '../../src/policy/authzen.ts';
 import { PolicyError } from '../../src/policy/policy-error.ts';
 import { RELEASE } from '../attestation/hosts.ts';
+import { decided, startLog } from './log-fixture.ts';
 import { checkLog, readLog } from './read-log.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 import { until } from './until.ts';
-
-async function start(
-  directory: string,
-  rules: Partial<DecisionLogRules> | null = {},
-  yaml = 'syncMilliseconds: 1',
-): Promise<DecisionLog> {
-  const log = await startDecisionLog({
-    settings: parseSettings(
-      Buffer.from(`logDirectory: ${directory}\nlabels: {role: web}\ndecisionLog: {${yaml}}`),
-      'agent.yaml',
-    ),
-    release: rules === null ? undefined : { id: RELEASE, rules: { whenFull: 'block', mask: [], ...rules } },
-    log: SILENT_LOG,
-    now: () => new Date(),
-  });
-  onTestFinished(() => log.close());
-  return log;
-}
-
-let ids = 0;
-function decided(context: object = {}, change: Partial<Answer['context']> = {}): Decided {
-  ids += 1;
-  const body = JSON.stringify({
-    subject: { type: 'User', id: 'ana' },
-    action: { name: 'ReadDocument' },
-    resource: { type: 'Document', id: 'd1', properties: { owner: 'bo' } },
-    context,
-  });
-  return {
-    question: parseEvaluation(parseJson(body, 'test', { maxBytes: 10e6 })),
-    answer: {
-      decision: true,
-      context: {
-        reason: 'permit',
-        policies: [{ id: 'read', file: 'policies/documents.cedar', line: 3 }],
-        release: { name: RELEASE.name, version: RELEASE.version, commit: RELEASE.commit },
-        decisionId: `00000000-0000-4000-8000-${String(ids).padStart(12, '0')}`,
-        ...change,
-      },
-    },
-    asked: { via: 'http', client: 'unix:uid=33,gid=33,pid=812', requestId: 'r1' },
-    seconds: 0.000_001_5,
-  };
-}
 
 function permits(log: DecisionLog, count: number): number {
   let permitted = 0;
@@ -74,7 +29,7 @@ function permits(log: DecisionLog, count: number): number {
 describe('startDecisionLog', () => {
   it('writes each decision as one line: who, what, why, policy file and line, release and commit', async () => {
     const directory = join(await temporaryDirectory(), 'new', 'log');
-    const log = await start(directory);
+    const log = await startLog(directory);
     const one = decided({ amount: 7 });
     expect(log.account(one)).toBe(one.answer);
     await log.close();
@@ -114,7 +69,7 @@ describe('startDecisionLog', () => {
 
   it('keeps integers beyond 2^53 as they were asked', async () => {
     const directory = await temporaryDirectory();
-    const log = await start(directory);
+    const log = await startLog(directory);
     const one = decided();
     one.question = parseEvaluation(
       parseJson(
@@ -132,7 +87,7 @@ describe('startDecisionLog', () => {
   it('goes on with the chain after a restart, in the same file', async () => {
     const directory = await temporaryDirectory();
     for (const count of [3, 0, 5]) {
-      const log = await start(directory);
+      const log = await startLog(directory);
       permits(log, count);
       await log.close();
     }
@@ -146,14 +101,14 @@ describe('startDecisionLog', () => {
     ['a whole line that is none', (file) => appendFile(file, 'garbage\nmore\n')],
   ])('keeps aside and records %s that a crash left', async (_, damage) => {
     const directory = await temporaryDirectory();
-    const first = await start(directory);
+    const first = await startLog(directory);
     permits(first, 2);
     await first.close();
     const [file = ''] = await readdir(directory);
     const before = (await stat(join(directory, file))).size;
     await damage(join(directory, file));
     const torn = (await readFile(join(directory, file))).subarray(before);
-    const second = await start(directory);
+    const second = await startLog(directory);
     await second.close();
     const recorded = (await readLog(directory)).find(({ type }) => type === 'torn');
     expect(recorded).toMatchObject({ bytes: torn.length, sha256: sha256(torn) });
@@ -179,7 +134,7 @@ describe('startDecisionLog', () => {
       expect(found.break).toBeUndefined();
       expect(found).toMatchObject({ head: 'matched', starts: round, crashes: round - 1 });
     }
-    const log = await start(directory);
+    const log = await startLog(directory);
     permits(log, 1);
     await log.close();
     expect(await checkLog(directory, { known: log.head()! })).toMatchObject({ head: 'matched', crashes: 3 });
@@ -187,7 +142,7 @@ describe('startDecisionLog', () => {
 
   it('does not take a file that somebody removed for one that rotation did', async () => {
     const directory = await temporaryDirectory();
-    const log = await start(directory, {}, 'fileMegabytes: 0.01, keepMegabytes: 1');
+    const log = await startLog(directory, {}, 'fileMegabytes: 0.01, keepMegabytes: 1');
     for (let round = 0; round < 4; round += 1) {
       await until('a further file', async () => {
         permits(log, 5);
@@ -197,14 +152,14 @@ describe('startDecisionLog', () => {
     await log.close();
     const names = (await readdir(directory)).sort();
     await rm(join(directory, names[0]!));
-    const again = await start(directory);
+    const again = await startLog(directory);
     await again.close();
     expect((await checkLog(directory)).break).toMatchObject({ kind: 'start-missing' });
   });
 
   it('rotates under load within its bound, and says where it starts', async () => {
     const directory = await temporaryDirectory();
-    const log = await start(directory, {}, 'fileMegabytes: 0.05, keepMegabytes: 0.2');
+    const log = await startLog(directory, {}, 'fileMegabytes: 0.05, keepMegabytes: 0.2');
     let permitted = 0;
     for (let round = 0; round < 60; round += 1) {
       permitted += permits(log, 50);
@@ -229,7 +184,7 @@ describe('startDecisionLog', () => {
     async (whenFull) => {
       const directory = join(await temporaryDirectory(), 'log');
       await writeFile(directory, '');
-      const log = await start(directory, { whenFull });
+      const log = await startLog(directory, { whenFull });
       const answer = log.account(decided());
       expect(answer.decision).toBe(whenFull === 'drop');
       expect(answer.context.reason).toBe(whenFull === 'drop' ? 'permit' : 'not-logged');
@@ -245,10 +200,29 @@ describe('startDecisionLog', () => {
     },
   );
 
+  it('is written by one process: another is refused, until the first has ended, however it did', async () => {
+    const directory = await temporaryDirectory();
+    const log = await startLog(directory);
+    permits(log, 3);
+    await expect(startLog(directory)).rejects.toMatchObject({ code: 'directory-in-use' });
+    await log.close();
+    const other = await startLog(directory);
+    permits(other, 1);
+    await other.close();
+    const script = fileURLToPath(new URL('decision-log-writer.ts', import.meta.url));
+    const killed = spawn(process.execPath, [script, directory], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(killed.stdout, 'data');
+    await expect(startLog(directory)).rejects.toMatchObject({ code: 'directory-in-use' });
+    killed.kill('SIGKILL');
+    await once(killed, 'close');
+    await (await startLog(directory)).close();
+    expect((await checkLog(directory)).break).toBeUndefined();
+  });
+
   it('notices that its file was removed or cut, and goes on in another', async () => {
     for (const harm of [rm, (path: string): Promise<void> => truncate(path, 3)]) {
       const directory = await temporaryDirectory();
-      const log = await start(directory);
+      const log = await startLog(directory);
       permits(log, 1);
       await until('a sync', () => log.head()?.seq === 2);
       const [name = ''] = await readdir(directory);
@@ -265,7 +239,7 @@ describe('startDecisionLog', () => {
 
   it('never keeps more than its bound in memory: a disk that takes nothing is a log that cannot be written', async () => {
     const directory = await temporaryDirectory();
-    const log = await start(directory);
+    const log = await startLog(directory);
     const big = { text: 'x'.repeat(60_000) };
     let taken = 0;
     while (log.account(decided(big)).decision && taken < 10_000) taken += 1; // no turn of the loop, so nothing is written
@@ -290,7 +264,7 @@ describe('masking', () => {
     change: Partial<Answer['context']> = {},
   ): Promise<{ text: string; line: Record<string, unknown> }> {
     const directory = await temporaryDirectory();
-    const log = await start(directory, rules);
+    const log = await startLog(directory, rules);
     log.account(decided(context, change));
     await log.close();
     const [name = ''] = await readdir(directory);
@@ -320,7 +294,7 @@ describe('masking', () => {
 
   it('names who a mask hides by nothing but the kind of what they showed, and no error of theirs', async () => {
     const directory = await temporaryDirectory();
-    const log = await start(directory, { mask: ['/input/subject/id'] });
+    const log = await startLog(directory, { mask: ['/input/subject/id'] });
     const identity = { subject: { type: 'User', id: 'ana' }, shown: [{ jwt: 'https://id.example' }] };
     const one = decided();
     log.account({ ...one, asked: { ...one.asked, identity } });
