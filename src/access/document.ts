@@ -16,6 +16,8 @@ export type Proxy = {
   method: { header: string } | 'request';
   /** `path`: what follows the name in the request's own target. */
   uri: { header: string } | 'path';
+  /** Where it says for which host, where routes ask; `request`: in the Host of its own request. */
+  host?: { header: string } | 'request';
 };
 
 /** Where a value comes from (a variable of the path, a header, or the release itself), and what it is read as. */
@@ -32,6 +34,8 @@ export type ResourceSource = { type: string; id: { path: string } | { header: st
 
 export type Route = {
   template: RouteTemplate;
+  /** The only hosts it is for, as `readHost` writes them; absent, any. */
+  hosts?: string[];
   action: string;
   resource: ResourceSource;
   context?: Values;
@@ -126,11 +130,26 @@ export function parseAccessDocument(section: JsonObject | undefined): AccessDocu
       'API key with the hash',
       document.apiKeys.map(({ sha256 }) => sha256),
     );
+    requireHosts(document);
     return document;
   } catch (cause) {
     if (!(cause instanceof BaseError)) throw cause;
     throw new AccessError('access-invalid', cause.message, { cause });
   }
+}
+
+/** Where a route is for some hosts alone, each proxy must say for which one it asks. */
+function requireHosts({ proxies, routes }: AccessDocument): void {
+  const route = routes.find(({ hosts }) => hosts !== undefined);
+  const proxy = route && proxies.find(({ host }) => host === undefined);
+  if (proxy === undefined || route === undefined) return;
+  throw new AccessError(
+    'access-invalid',
+    `${route.file}:${route.line}: "hosts" needs each proxy to say which host it asks about; "${proxy.name}" has no "host"`,
+    {
+      hint: 'Add host: request, or host: { header: X-Forwarded-Host } where the proxy sets that header itself.',
+    },
+  );
 }
 
 function requireDistinct(what: string, names: readonly string[]): void {

@@ -1,7 +1,8 @@
 import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
 import { type HeaderReader, REPEATED } from './ask-headers.ts';
 import type { AccessDocument, Proxy, ResourceSource, Route, ValueSource, Values } from './document.ts';
-import { readNormalPath } from './normal-path.ts';
+import { readHost } from './host-name.ts';
+import { type Segment, readNormalPath } from './normal-path.ts';
 import { type Refusal, type RequestRefusal, refuse } from './refusal.ts';
 import { type RouteMatch, createRouteTable } from './route-table.ts';
 
@@ -41,7 +42,7 @@ export function createRequestReader({
   const byName = new Map(proxies.map((proxy) => [proxy.name, proxy]));
   const named = new Set(proxies.flatMap(({ method, uri }) => [method, uri].map((from) => headerOf(from))));
   const overrides = OVERRIDES.filter((name) => !named.has(name));
-  const find = createRouteTable(routes);
+  const find = createFinder(routes);
   return (request) => {
     const [, name = '', rest = ''] = /^\/authz\/([^/?]*)(.*)$/s.exec(request.target) ?? [];
     const proxy = byName.get(name);
@@ -57,9 +58,47 @@ export function createRequestReader({
     if ('refused' in original) return original;
     const path = readNormalPath(original.uri);
     if (typeof path === 'string') return refuse('path-not-normal', `the path ${path}`);
-    const match = find(original.method, path);
+    const host = find.needsHost ? hostOf(proxy, request.header) : '';
+    if (typeof host === 'object') return host;
+    const match = find.route(original.method, path, host);
     return 'refused' in match ? match : wantedOf(match, request.header);
   };
+}
+
+type Found = ReturnType<ReturnType<typeof createRouteTable<Route>>>;
+
+/**
+ * Finds a request's route: among those of its host first, then among those for any. The build refused every pair in
+ * which one for any host is the more specific one by its path. What looks like a path of either is refused.
+ */
+function createFinder(routes: readonly Route[]): {
+  needsHost: boolean;
+  route: (method: string, path: readonly Segment[], host: string) => Found;
+} {
+  const ofHost = Map.groupBy(
+    routes.flatMap((route) => (route.hosts ?? []).map((host) => ({ host, route }))),
+    ({ host }) => host,
+  );
+  const tables = new Map(
+    [...ofHost].map(([host, all]) => [host, createRouteTable(all.map(({ route }) => route))]),
+  );
+  const forAny = createRouteTable(routes.filter(({ hosts }) => hosts === undefined));
+  return {
+    needsHost: tables.size > 0,
+    route: (method, path, host) => {
+      const common = forAny(method, path);
+      const own = tables.get(host)?.(method, path);
+      if (own === undefined || ('refused' in common && common.refused === 'path-look-alike')) return common;
+      return 'refused' in own && own.refused === 'no-route' ? common : own;
+    },
+  };
+}
+
+/** The host that the proxy asks about, from where the release says that it names it and from nowhere else. */
+function hostOf({ host = 'request' }: Proxy, header: HeaderReader): string | Refused {
+  const said = requiredHeader(host === 'request' ? 'host' : host.header, header);
+  if (typeof said === 'object') return said;
+  return readHost(said)?.host ?? refuse('host-not-normal', 'the host is none in normal form');
 }
 
 function headerOf(from: Proxy['method'] | Proxy['uri']): string | undefined {

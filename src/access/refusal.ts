@@ -23,6 +23,7 @@ export const REQUEST_REFUSALS = [
   'header-repeated',
   'header-malformed',
   'method-override',
+  'host-not-normal',
   'path-not-normal',
   'path-look-alike',
   'no-route',

@@ -56,7 +56,7 @@ const fileShape = record({
  * @throws AccessError `tests-invalid` with file and line
  */
 export function readRequestTests(bytes: Uint8Array, file: string, { routes }: AccessDocument): RequestCase[] {
-  const proxies = [{ name: 'test', method: 'request', uri: 'path' }] as const;
+  const proxies = [{ name: 'test', method: 'request', uri: 'path', host: 'request' }] as const;
   const read = createRequestReader({ proxies: [...proxies], routes });
   const ask = (words: string, headers: ReadonlyMap<string, string> = new Map()): ReturnType<typeof read> => {
     const [method = '', uri = ''] = words.split(' ');

@@ -3,6 +3,7 @@ import {
   type Reader,
   dictionary,
   isObject,
+  list,
   mapped,
   oneOf,
   optional,
@@ -11,6 +12,7 @@ import {
   whole,
 } from '../base/shape.ts';
 import type { Proxy, ResourceSource, Route, ValueSource } from './document.ts';
+import { readHost } from './host-name.ts';
 import { type RouteTemplate, parseTemplate } from './template.ts';
 
 /** A header field's name (RFC 9110 section 5.1); in lower case from here on. */
@@ -25,6 +27,7 @@ export const proxyShape: Reader<Proxy> = record({
   name: text({ max: 64, pattern: /^[a-z0-9][a-z0-9-]*$/, is: 'a name of a-z, 0-9 and "-"' }),
   method: headerOr(oneOf('request')),
   uri: headerOr(oneOf('path')),
+  host: optional(headerOr(oneOf('request'))),
 });
 
 function headerOr<T>(word: Reader<T>): Reader<{ header: string } | T> {
@@ -67,8 +70,19 @@ const resourceRecord: Reader<ResourceSource> = mapped(
 const resource: Reader<ResourceSource> = (value, path, problems) =>
   (isObject(value) ? resourceRecord : resourceText)(value, path, problems);
 
+const hostName: Reader<string> = mapped(text({ max: 300 }), (word) => {
+  const read = readHost(word);
+  if (read === undefined || read.port !== undefined) {
+    throw new Error(
+      'must be a host such as shop.example or "[2001:db8::1]", without a port or a dot at its end',
+    );
+  }
+  return read.host;
+});
+
 const routeFields = {
   route: mapped(text({ max: 8192 }), parseTemplate),
+  hosts: optional(list(hostName, { min: 1, max: 64 })),
   action: text({ max: 1024 }),
   resource,
   context: optional(values),

@@ -14,7 +14,7 @@ import {
 } from './document.ts';
 import { apiKeyShape, identitySourceShape } from './identity-shapes.ts';
 import { proxyShape, routeShape } from './route-shapes.ts';
-import { relate } from './template.ts';
+import { type Relation, relate } from './template.ts';
 
 /** A file of `access/`: `*.yaml`, or `*.jwks.json` with the keys of an issuer of tokens. */
 export type AccessFile = { file: string; bytes: Uint8Array };
@@ -107,16 +107,31 @@ function requireUnambiguous({ routes }: AccessDocument): void {
       const { template } = route;
       const method = template.methods.find((one) => other.template.methods.includes(one));
       if (method === undefined) continue;
-      const relation = relate(template.parts, other.template.parts);
+      const relation = combine(relate(template.parts, other.template.parts), relateHosts(route, other));
       if (relation !== 'same' && relation !== 'crossing') continue;
       throw new AccessError(
         'routes-ambiguous',
         `${placeOf(route)}: "${template.text}" and "${other.template.text}" at ${placeOf(other)} ` +
-          `fit the same ${method} requests, and neither is the more specific one`,
+          `fit the same ${method} requests${(route.hosts ?? other.hosts) ? ' of a host' : ''}, and neither is the more specific one`,
         { hint: 'Write the one out where the other has a variable, or take one away.' },
       );
     }
   });
+}
+
+/** A host counts as one segment more: a route for some hosts is more specific than one for any. */
+function relateHosts({ hosts: first }: Route, { hosts: second }: Route): Relation {
+  if (first === undefined || second === undefined) {
+    if (first === second) return 'same';
+    return first === undefined ? 'second' : 'first';
+  }
+  return first.some((host) => second.includes(host)) ? 'same' : 'disjoint';
+}
+
+function combine(path: Relation, host: Relation): Relation {
+  if (path === 'disjoint' || host === 'disjoint') return 'disjoint';
+  if (path === 'same') return host;
+  return host === 'same' || host === path ? path : 'crossing';
 }
 
 function placeOf({ file, line }: Route): string {

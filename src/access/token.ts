@@ -1,7 +1,7 @@
 import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from 'jose';
 
-import { messageOf } from '../base/errors.ts';
-import { type JsonObject, emptyObject } from '../base/json.ts';
+import { BaseError, messageOf } from '../base/errors.ts';
+import { type JsonObject, emptyObject, parseJson } from '../base/json.ts';
 import type { JwtRules } from './document.ts';
 import { type Refusal, refuse } from './refusal.ts';
 
@@ -10,6 +10,9 @@ const MAX_TOKEN = 8192;
 const DEFAULT_CLOCK_SKEW_SECONDS = 30;
 /** Characters of a subject's id at most. */
 const MAX_ID = 1024;
+
+/** Objects inside each other in a token at most. */
+const MAX_DEPTH = 32;
 
 /** What a token that verified says. */
 export type TokenSubject = { id: string; properties: JsonObject };
@@ -52,6 +55,8 @@ export function createTokenCheck(rules: JwtRules): TokenCheck {
     ...(rules.typ === undefined ? {} : { typ: rules.typ }),
   };
   return async (token, now) => {
+    const problem = malformation(token);
+    if (problem !== undefined) return refuse('token-invalid', `${whose}: ${problem}`);
     const { createLocalJWKSet, errors, jwtVerify } = await import('jose');
     keys ??= createLocalJWKSet({ keys: rules.keys });
     let payload: JWTPayload;
@@ -74,6 +79,25 @@ export function createTokenCheck(rules: JwtRules): TokenCheck {
       return refuse('token-invalid', `${whose}: a claim is a number that can't be read exactly`);
     return { id, properties: said };
   };
+}
+
+/**
+ * What keeps header or payload from being read alike by all: a key that stands twice (RFC 7515 section 4 and RFC 7519
+ * section 4 let a reader refuse or take the last; jose takes the last, others the first), text that is not UTF-8,
+ * unpaired surrogates.
+ */
+function malformation(token: string): string | undefined {
+  const parts = token.split('.');
+  try {
+    for (const [index, what] of ['its header', 'its payload'].entries()) {
+      const bytes = Buffer.from(parts[index] ?? '', 'base64url');
+      parseJson(bytes, what, { maxBytes: MAX_TOKEN, maxDepth: MAX_DEPTH });
+    }
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof BaseError) return thrown.message;
+    throw thrown;
+  }
 }
 
 /** Whether no number was rounded: jose reads tokens with JSON.parse, which rounds integers beyond 2^53. */

@@ -162,9 +162,29 @@ const HEAD = { alg: 'EdDSA', kid: 'old', typ: 'at+jwt' };
 const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** A token, signed as its header says unless told otherwise. */
-function token(claims: object = {}, head: object = {}, signer: (data: Buffer) => Buffer = byOld): string {
-  const data = `${encode({ ...HEAD, ...head })}.${encode({ ...CLAIMS, ...claims })}`;
+function token(
+  claims: object = {},
+  head: object = {},
+  signer: (data: Buffer) => Buffer = byOld,
+  opening = '{',
+): string {
+  const header = JSON.stringify({ ...HEAD, ...head }).replace('{', opening);
+  return raw(JSON.stringify({ ...CLAIMS, ...claims }), signer, header);
+}
+/** A token with exactly this payload and header. */
+function raw(
+  payload: string | Buffer,
+  signer: (data: Buffer) => Buffer = byOld,
+  header = JSON.stringify(HEAD),
+): string {
+  const data = [header, payload].map((part) => Buffer.from(part).toString('base64url')).join('.');
   return `${data}.${signer(Buffer.from(data)).toString('base64url')}`;
+}
+/** A token whose payload begins with the one member, and has the other in place of what is called like that. */
+function twice(first: string, second: string): string {
+  const [name = ''] = second.split(':');
+  const claims = Object.entries(CLAIMS).filter(([claim]) => JSON.stringify(claim) !== name);
+  return raw(`{${first},${JSON.stringify(Object.fromEntries(claims)).slice(1, -1)},${second}}`);
 }
 const byOld = (data: Buffer): Buffer => sign(null, data, issuerKeys.old.privateKey);
 const byNew = (data: Buffer): Buffer =>
@@ -265,6 +285,38 @@ describe('a token', () => {
     [
       'changed after it was signed',
       token().replace(encode(CLAIMS), encode({ ...CLAIMS, sub: 'ana2' })),
+      'token-invalid',
+    ],
+    ['with a claim twice', twice('"sub":"eve"', '"sub":"ana"'), 'token-invalid'],
+    ['with a claim twice, alike', twice('"sub":"ana"', '"sub":"ana"'), 'token-invalid'],
+    ['with a claim twice, once escaped', twice('"s\\u0075b":"eve"', '"sub":"ana"'), 'token-invalid'],
+    ['with a claim twice within one', twice('"x":{"a":1,"a":2}', '"sub":"ana"'), 'token-invalid'],
+    [
+      'of another issuer first',
+      twice('"iss":"https://evil.example"', '"iss":"https://id.example"'),
+      'token-invalid',
+    ],
+    [
+      'of another issuer last',
+      twice('"iss":"https://id.example"', '"iss":"https://evil.example"'),
+      'credential-unknown',
+    ],
+    ['with an algorithm twice', token({}, {}, byOld, '{"alg":"none",'), 'token-invalid'],
+    ['with a key id twice', token({}, {}, byOld, '{"kid":"new",'), 'token-invalid'],
+    ['with text after its payload', raw(`${JSON.stringify(CLAIMS)} {}`), 'credential-unknown'],
+    [
+      'with half a character in it',
+      raw(JSON.stringify({ ...CLAIMS, x: '@' }).replace('@', '\\ud800')),
+      'token-invalid',
+    ],
+    [
+      'with bytes that are no UTF-8',
+      raw(Buffer.from(JSON.stringify({ ...CLAIMS, x: '\u00ff' }), 'latin1')),
+      'token-invalid',
+    ],
+    [
+      'nested deeper than anything means',
+      raw(`{"x":${'['.repeat(40)}${']'.repeat(40)},${JSON.stringify(CLAIMS).slice(1)}`),
       'token-invalid',
     ],
     ['in five parts', `${token()}.a.b`, 'credential-unknown'],
