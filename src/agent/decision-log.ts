@@ -16,6 +16,9 @@ import { startLogWriter } from './log-writer.ts';
 import { reasonOf } from './reason.ts';
 import type { AgentSettings } from './settings.ts';
 
+/** Decisions that wait to be made lines at most: what waits holds its question. */
+const MAX_LATER = 64;
+
 export type DecisionLogOptions = {
   settings: Pick<AgentSettings, 'logDirectory' | 'decisionLog' | 'labels'>;
   /** What the release says; absent where none was verified. */
@@ -97,15 +100,35 @@ export async function startDecisionLog({
       ),
   });
 
-  /** Whether a decision whose line is this may be handed out. */
-  const mayPass = (fields: string): boolean => {
-    if (writer.append(fields)) return true;
+  /** Whether a decision may be handed out, now that its line will be kept or not. */
+  const mayPass = (isLogged: boolean): boolean => {
+    if (isLogged) return true;
     notLogged[whenFull === 'drop' ? 'dropped' : 'blocked'] += 1;
     return whenFull === 'drop';
   };
+  // Lines are made once the answers of this turn of the event loop are written: no client waits for them then.
+  let later: { decided: Decided; at: Date }[] = [];
+  const writeLater = (): void => {
+    const turn = later;
+    later = [];
+    for (const { decided, at } of turn) {
+      try {
+        writer.append(recorder.decision(decided, at));
+      } catch (thrown) {
+        notLogged.dropped += 1; // its answer is given already
+        writer.fail(thrown);
+      }
+    }
+  };
   return {
     account: (decided) => {
-      if (mayPass(recorder.decision(decided, now()))) return decided.answer;
+      const isLogged = writer.admits();
+      if (isLogged) {
+        if (later.length === 0) setImmediate(writeLater);
+        later.push({ decided, at: now() });
+        if (later.length >= MAX_LATER) writeLater();
+      }
+      if (mayPass(isLogged)) return decided.answer;
       const { decisionId, release: named } = decided.answer.context;
       return {
         decision: false,
@@ -118,7 +141,10 @@ export async function startDecisionLog({
       };
     },
     accountSearch: (searched) => {
-      if (mayPass(recorder.search(searched, now()))) return searched.answer;
+      writeLater();
+      const isLogged = writer.admits();
+      if (isLogged) writer.append(recorder.search(searched, now()));
+      if (mayPass(isLogged)) return searched.answer;
       const { decisionId, release: named } = searched.answer.context;
       return {
         page: { next_token: '', count: 0 },
@@ -139,6 +165,9 @@ export async function startDecisionLog({
           : { fault: { since: fault.since.toISOString(), ...reasonOf(fault.reason) } }),
       };
     },
-    close: writer.close,
+    close: async () => {
+      writeLater();
+      await writer.close();
+    },
   };
 }

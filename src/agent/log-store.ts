@@ -6,6 +6,7 @@ import { makeDirectory, syncDirectory } from '../host/files.ts';
 import { HostError, hostErrorOf } from '../host/host-error.ts';
 import { lockDirectory } from '../host/lock-directory.ts';
 import { type LogFile, listLogFiles, logFileName } from '../host/log-files.ts';
+import { type ByteQueue, createByteQueue } from './byte-queue.ts';
 import { type Recovered, recoverLog } from './recover-log.ts';
 import type { DecisionLogSettings } from './settings.ts';
 
@@ -42,7 +43,7 @@ type OpenFile = {
   bytes: number;
   /** Where the bytes begin that are not safe, and these bytes. */
   safeBytes: number;
-  unsafe: Buffer[];
+  unsafe: ByteQueue;
   /**
    * A sync failed. The kernel says so once, marks what it could not write as clean and may drop it (fsync(2), "EIO"), so
    * that the next sync would succeed without it.
@@ -80,21 +81,20 @@ export async function openLogStore(directory: string, settings: DecisionLogSetti
     const { nlink, size } = await file.handle.stat();
     if (nlink === 0 || size < file.safeBytes) throw lose(file);
     await file.handle.truncate(file.safeBytes);
-    for (const bytes of file.unsafe) await file.handle.appendFile(bytes);
+    await file.handle.appendFile(Buffer.from(file.unsafe.held())); // a copy: more may be written meanwhile
     file.isSuspect = false;
   };
   const sync = (): Promise<void> =>
     doing('syncing', async (file) => {
       if (file.isSuspect) await repair(file);
       const { bytes } = file;
-      const pieces = file.unsafe.length;
       try {
         await file.handle.datasync();
       } catch (thrown) {
         file.isSuspect = true;
         throw thrown;
       }
-      file.unsafe = file.unsafe.slice(pieces);
+      file.unsafe.drop(bytes - file.safeBytes);
       file.safeBytes = bytes;
       const { nlink, size } = await file.handle.stat();
       if (nlink === 0 || size < bytes) throw lose(file);
@@ -118,7 +118,7 @@ export async function openLogStore(directory: string, settings: DecisionLogSetti
       const path = join(directory, logFileName(seq));
       try {
         const handle = await open(path, NEW, FILE_MODE);
-        current = { ...NOTHING, handle, path, since: now };
+        current = { ...nothingYet(), handle, path, since: now };
         await handle.chmod(FILE_MODE); // whatever the umask
         await syncDirectory(directory);
       } catch (cause) {
@@ -132,7 +132,8 @@ export async function openLogStore(directory: string, settings: DecisionLogSetti
         if (file.isSuspect) await repair(file);
         const { bytesWritten } = await file.handle.write(bytes);
         file.bytes += bytesWritten;
-        file.unsafe.push(bytes.subarray(0, bytesWritten));
+        bytes.copy(file.unsafe.reserve(bytesWritten), 0, 0, bytesWritten);
+        file.unsafe.commit(bytesWritten);
         return bytesWritten;
       }),
     sync,
@@ -145,7 +146,9 @@ export async function openLogStore(directory: string, settings: DecisionLogSetti
   };
 }
 
-const NOTHING = { bytes: 0, safeBytes: 0, unsafe: [], isSuspect: false, isLost: false };
+function nothingYet(): Pick<OpenFile, 'bytes' | 'safeBytes' | 'unsafe' | 'isSuspect' | 'isLost'> {
+  return { bytes: 0, safeBytes: 0, unsafe: createByteQueue(), isSuspect: false, isLost: false };
+}
 
 function lose(file: OpenFile): HostError {
   file.isLost = true;
@@ -162,7 +165,7 @@ async function reopen({ last }: Recovered): Promise<OpenFile | undefined> {
     // Whoever wrote it may have ended before it was safe.
     await handle.datasync();
     const { size } = await handle.stat();
-    return { ...NOTHING, handle, path: last.file.path, bytes: size, safeBytes: size, since: last.since };
+    return { ...nothingYet(), handle, path: last.file.path, bytes: size, safeBytes: size, since: last.since };
   } catch (cause) {
     throw hostErrorOf(`opening "${last.file.path}"`, cause);
   }

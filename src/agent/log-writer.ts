@@ -1,5 +1,6 @@
-import { type LogHead, sealLine } from '../attestation/log-line.ts';
+import { LOG_LINE_FRAME_BYTES, type LogHead, sealLine } from '../attestation/log-line.ts';
 import { HostError } from '../host/host-error.ts';
+import { createLineQueue } from './line-queue.ts';
 import type { LogStore } from './log-store.ts';
 
 /** Why lines can't be taken now. */
@@ -24,11 +25,12 @@ export type LogWriterOptions = {
 };
 
 export type LogWriter = {
-  /**
-   * Takes the fields of a line, to be written within milliseconds; false where it can't be taken, and then it
-   * is counted. Never waits, never throws.
-   */
-  append: (fields: string) => boolean;
+  /** Whether a further line will be taken; where not, it is counted as not logged. Never waits, never throws. */
+  admits: () => boolean;
+  /** Takes the fields of a line that was admitted, to be written within milliseconds. */
+  append: (fields: string) => void;
+  /** Ends the taking of lines until it works again: one that was admitted could not be made. */
+  fail: (reason: unknown) => void;
   /** The last line that is safe from a crash of the machine. */
   synced: () => LogHead | undefined;
   fault: () => LogFault | undefined;
@@ -36,9 +38,9 @@ export type LogWriter = {
   close: () => Promise<void>;
 };
 
-/** Characters that wait to be written at most: what a disk may lag behind. */
+/** Bytes that wait to be written at most: what a disk may lag behind. */
 const MAX_WAITING = 16 * 1024 * 1024;
-/** Characters sealed and written at one go: a tenth of a millisecond of hashing. */
+/** Bytes sealed and written at one go: a tenth of a millisecond of hashing. */
 const BATCH = 64 * 1024;
 /** And where more than this waits: catching up matters more then than a millisecond of hashing. */
 const BEHIND = 1024 * 1024;
@@ -51,6 +53,7 @@ const RETRY_MS = 250;
 /** Bytes that are written and not safe at most: they stay in memory, for a sync that fails. */
 const MAX_UNSAFE = 16 * 1024 * 1024;
 
+const NEWLINE = 0x0a;
 const TOO_SLOW = new Error('the disk takes lines more slowly than decisions are made');
 
 /**
@@ -63,9 +66,10 @@ const TOO_SLOW = new Error('the disk takes lines more slowly than decisions are 
 export async function startLogWriter(options: LogWriterOptions): Promise<LogWriter> {
   const { now, own, syncMs } = options;
   let store: LogStore | undefined;
-  let waiting: string[] = [];
-  let waitingSize = 0;
-  /** Sealed into the chain, not yet on disk. */
+  const waiting = createLineQueue();
+  /** Where lines are sealed: one batch at a time, which is written before the next. */
+  let batch = Buffer.allocUnsafeSlow(2 * BATCH);
+  /** Of it, what is sealed into the chain and not yet on disk. */
   let unwritten: Buffer | undefined;
   let sealed: LogHead | undefined;
   let synced: LogHead | undefined;
@@ -79,37 +83,28 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
   let turning: Promise<void> = Promise.resolve();
   let isClosed = false;
 
-  const push = (fields: string): void => {
-    waiting.push(fields);
-    waitingSize += fields.length;
-  };
   const fail = (reason: unknown): void => {
     if (fault !== undefined) return;
     fault = { since: now(), reason };
     options.onFault(fault);
   };
-  const seal = (lines: readonly string[]): void => {
-    const text: string[] = [];
-    for (const fields of lines) {
-      const { line, after } = sealLine(sealed, fields);
-      text.push(line, '\n');
-      sealed = after;
-    }
-    unwritten = Buffer.from(text.join(''));
-  };
-  const takeBatch = (): string[] => {
-    const bound = waitingSize > BEHIND ? LARGE_BATCH : BATCH;
+  const seal = (lines: Buffer): void => {
     let size = 0;
-    let count = 0;
-    while (count < waiting.length && size < bound) {
-      size += waiting[count]?.length ?? 0;
-      count += 1;
+    for (let from = 0; from < lines.length;) {
+      const fields = lines.subarray(from, lines.indexOf(NEWLINE, from));
+      const room = size + fields.length + LOG_LINE_FRAME_BYTES;
+      if (room > batch.length) {
+        const larger = Buffer.allocUnsafeSlow(2 * room);
+        batch.copy(larger, 0, 0, size);
+        batch = larger;
+      }
+      const { end, after } = sealLine(sealed, fields, batch, size);
+      [size, sealed] = [end, after];
+      from += fields.length + 1;
     }
-    const taken = waiting.slice(0, count);
-    waiting = waiting.slice(count);
-    waitingSize -= size;
-    return taken;
+    unwritten = batch.subarray(0, size);
   };
+  const sealOwn = (lines: readonly string[]): void => seal(Buffer.from(`${lines.join('\n')}\n`));
   const writeOut = async (files: LogStore): Promise<void> => {
     while (unwritten !== undefined) {
       const taken = await files.write(unwritten);
@@ -144,7 +139,7 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
       await files.close();
       throw thrown;
     }
-    seal(own.start(files));
+    sealOwn(own.start(files));
     store = files;
     return files;
   };
@@ -159,14 +154,15 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
     const files = store ?? (await openFiles());
     await writeOut(files);
     const next = async (): Promise<void> => {
-      seal((await startFileIfDue(files)) ? [own.segment(files)] : takeBatch());
+      if (await startFileIfDue(files)) sealOwn([own.segment(files)]);
+      else if (waiting.bytes() > 0) seal(waiting.take(waiting.bytes() > BEHIND ? LARGE_BATCH : BATCH));
       await writeOut(files);
       syncIfDue(files); // load may leave this loop nothing to end at
       if (files.unsafeBytes() >= MAX_UNSAFE) await syncing;
     };
     // What ends a fault must be seen to work, also where no line waits.
     if (fault !== undefined && files.isDue(now().getTime())) await next();
-    while (waiting.length > 0) await next();
+    while (waiting.bytes() > 0) await next();
     return files;
   };
   const turn = async (): Promise<void> => {
@@ -177,7 +173,7 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
       await sync(files);
       const ended = fault;
       fault = undefined;
-      if (lost > 0) push(own.gap(lost, ended));
+      if (lost > 0) waiting.add(own.gap(lost, ended));
       options.onRecovered(lost);
       lost = 0;
     } else syncIfDue(files);
@@ -195,7 +191,7 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
   };
   const scheduleNext = (): void => {
     if (fault !== undefined) schedule(RETRY_MS);
-    else if (waiting.length > 0) schedule(GATHER_MS);
+    else if (waiting.bytes() > 0) schedule(GATHER_MS);
     else if (sealed !== synced) {
       const ms = Math.max(GATHER_MS, lastSync + syncMs - performance.now());
       syncTimer ??= setTimeout(() => {
@@ -212,15 +208,20 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
   });
   scheduleNext();
   return {
+    admits: () => {
+      if (fault === undefined && waiting.bytes() > MAX_WAITING) fail(TOO_SLOW);
+      if (fault === undefined) return true;
+      lost += 1;
+      return false;
+    },
     append: (fields) => {
-      if (fault === undefined && waitingSize + fields.length > MAX_WAITING) fail(TOO_SLOW);
-      if (fault !== undefined) {
-        lost += 1;
-        return false;
-      }
-      push(fields);
+      waiting.add(fields);
       if (turnTimer === undefined) schedule(GATHER_MS);
-      return true;
+    },
+    fail: (reason) => {
+      lost += 1;
+      fail(reason);
+      schedule(RETRY_MS);
     },
     synced: () => synced,
     fault: () => fault,
@@ -231,7 +232,7 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
       await turning;
       try {
         if (fault !== undefined) await turn();
-        push(own.stop());
+        waiting.add(own.stop());
         const files = await writeAll();
         await syncing;
         await sync(files);

@@ -21,16 +21,32 @@ export type LogLinePlace = { seq: number; previous: Sha256 | null; type: LogLine
 /** Bytes of one line at most, newline not counted: names of a question may take most of one MiB, escaped. */
 export const MAX_LOG_LINE_BYTES: number = 4 * 1024 * 1024;
 
+/** Bytes that a line has at most besides its fields: its place and its newline. */
+export const LOG_LINE_FRAME_BYTES = 104;
+
+const CLOSING_BRACE = 0x7d;
+const NEWLINE = 0x0a;
+
 /**
- * A line without its newline, and where the log stands after it.
- * @param before where it stood; undefined for the first line ever
- * @param fields what `formatFields` made
+ * Writes a line and its newline into a buffer, and says where that and the log ends then.
+ * @param before where the log stood; undefined for the first line ever
+ * @param fields what `formatFields` made, as UTF-8
+ * @param at where the line begins; `LOG_LINE_FRAME_BYTES` more than the fields must have room from there
  */
-export function sealLine(before: LogHead | undefined, fields: string): { line: string; after: LogHead } {
+export function sealLine(
+  before: LogHead | undefined,
+  fields: Uint8Array,
+  out: Buffer,
+  at: number,
+): { end: number; after: LogHead } {
   const seq = (before?.seq ?? 0) + 1;
   const previous = before === undefined ? 'null' : `"${before.head}"`;
-  const line = `{"seq":${seq},"previous":${previous},${fields}}`;
-  return { line, after: { seq, head: sha256(line) } };
+  const start = at + out.write(`{"seq":${seq},"previous":${previous},`, at, 'latin1');
+  out.set(fields, start);
+  const end = start + fields.length;
+  out[end] = CLOSING_BRACE;
+  out[end + 1] = NEWLINE;
+  return { end: end + 2, after: { seq, head: sha256(out.subarray(at, end + 1)) } };
 }
 
 /** The fields of a line besides its place, as JSON without the braces. */
@@ -45,7 +61,7 @@ const PLACE_BYTES = 160;
 
 /** Reads the place of a line (without its newline); undefined for what is no line of a decision log. */
 export function readPlace(line: Buffer): LogLinePlace | undefined {
-  if (line[line.length - 1] !== 0x7d) return undefined;
+  if (line[line.length - 1] !== CLOSING_BRACE) return undefined;
   const [, seq, previous, type] = PLACE.exec(line.toString('latin1', 0, PLACE_BYTES)) ?? [];
   if (seq === undefined || !LOG_LINE_TYPES.includes(type as LogLineType)) return undefined;
   return {

@@ -84,6 +84,38 @@ describe('startDecisionLog', () => {
     expect(await readFile(join(directory, name), 'utf8')).toContain('"n":9007199254740993');
   });
 
+  it('hands a decision out before its line is made, and has the line after that turn of the event loop', async () => {
+    const directory = await temporaryDirectory();
+    const log = await startLog(directory);
+    let made = 0;
+    const one = decided();
+    Object.defineProperty(one.question, 'context', { enumerable: true, get: () => (made += 1) });
+    expect(log.account(one)).toBe(one.answer);
+    expect(made).toBe(0);
+    await new Promise(setImmediate);
+    expect(made).toBe(1);
+    await log.close();
+    expect(await checkLog(directory)).toMatchObject({ decisions: 1 });
+  });
+
+  it('takes no further decision where a line could not be made, and says that one is missing', async () => {
+    const directory = await temporaryDirectory();
+    const log = await startLog(directory);
+    const one = decided();
+    const toJSON = { enumerable: true, value: () => expect.unreachable() };
+    Object.defineProperty(one.question, 'toJSON', toJSON);
+    expect(log.account(one)).toBe(one.answer);
+    await new Promise(setImmediate);
+    expect(log.account(decided()).context.reason).toBe('not-logged');
+    expect(log.status()).toMatchObject({ notLogged: { blocked: 1, dropped: 1 }, fault: {} });
+    await until('recovery', () => log.status().fault === undefined);
+    expect(permits(log, 1)).toBe(1);
+    await log.close();
+    const gap = (await readLog(directory)).find(({ type }) => type === 'gap');
+    expect(gap).toMatchObject({ not_logged: 2 });
+    expect((await checkLog(directory)).break).toBeUndefined();
+  });
+
   it('goes on with the chain after a restart, in the same file', async () => {
     const directory = await temporaryDirectory();
     for (const count of [3, 0, 5]) {

@@ -2,9 +2,23 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { type LogCheckOptions, type LogSummary, createLogChecker } from '../../src/attestation/log-chain.ts';
-import { type LogHead, formatFields, sealLine } from '../../src/attestation/log-line.ts';
+import {
+  LOG_LINE_FRAME_BYTES,
+  type LogHead,
+  formatFields,
+  sealLine,
+} from '../../src/attestation/log-line.ts';
+import { sha256 } from '../../src/base/digest.ts';
 
 type Log = { lines: string[]; head: LogHead };
+
+function sealed(before: LogHead | undefined, text: string): { line: string; after: LogHead } {
+  const fields = Buffer.from(text);
+  const out = Buffer.alloc(7 + fields.length + LOG_LINE_FRAME_BYTES, 'x');
+  const { end, after } = sealLine(before, fields, out, 7);
+  expect(out.toString('latin1', 0, 7) + out.toString('latin1', end - 1, end)).toBe('xxxxxxx\n');
+  return { line: out.toString('utf8', 7, end - 1), after };
+}
 
 /** A log as an agent writes it: a start, decisions, a segment in between. */
 function makeLog(decisions: number, options: { skip?: number; startsAt?: number } = {}): Log {
@@ -12,7 +26,7 @@ function makeLog(decisions: number, options: { skip?: number; startsAt?: number 
   const lines: string[] = [];
   let head: LogHead | undefined;
   const add = (fields: string): void => {
-    const { line, after } = sealLine(head, fields);
+    const { line, after } = sealed(head, fields);
     lines.push(line);
     head = after;
   };
@@ -31,6 +45,17 @@ function check(lines: readonly string[], options: Partial<LogCheckOptions> = {})
   }
   return checker.finish();
 }
+
+describe('sealLine', () => {
+  test('a line of the largest number fits into what its frame is said to take', () => {
+    const fields = formatFields('decision', { input: { subject: { id: 'Zoë 🐚' } } });
+    const head = 'f'.repeat(64) as LogHead['head'];
+    const { line, after } = sealed({ seq: Number.MAX_SAFE_INTEGER - 1, head }, fields);
+    expect(line).toBe(`{"seq":9007199254740991,"previous":"${head}",${fields}}`);
+    expect(after).toEqual({ seq: Number.MAX_SAFE_INTEGER, head: sha256(line) });
+    expect(Buffer.byteLength(line) + 1).toBe(Buffer.byteLength(fields) + LOG_LINE_FRAME_BYTES);
+  });
+});
 
 describe('createLogChecker', () => {
   test('a log as it was written is sound, and counted', () => {
@@ -118,7 +143,7 @@ describe('createLogChecker', () => {
       formatFields('start', { startsAt: 1 }),
       formatFields('torn', { bytes: 3 }),
     ].map((fields) => {
-      const { line, after } = sealLine(head, fields);
+      const { line, after } = sealed(head, fields);
       head = after;
       return line;
     });
