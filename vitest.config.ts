@@ -1,8 +1,10 @@
-import { type ViteUserConfig, defineConfig } from 'vitest/config';
+import { type ViteUserConfig, configDefaults, defineConfig } from 'vitest/config';
 
 const config: ViteUserConfig = defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // Whole machines are booted by "npm run test:boot".
+    exclude: [...configDefaults.exclude, 'test/boot/**'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,

@@ -1,0 +1,64 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { TestProject } from 'vitest/node';
+
+import { debianRoot } from '../debian-root.ts';
+import { installPackage } from '../install.ts';
+import { type Keys, bakeTrust, newKeys, policyRepository, seal } from '../pipeline.ts';
+import { NO_CONTAINER } from '../requirements.ts';
+
+/** What of Debian is in the image beside what sealborn's package depends on. */
+const PACKAGES = ['dbus', 'libatomic1', 'systemd-sysv'];
+
+/** A sealed image as a directory, and what it was sealed with. Tests boot copies of it. */
+export type Sealed = { root: string; policy: string; keys: Keys; pin: string };
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    sealed: Sealed | undefined;
+  }
+}
+
+/** Before all tests in containers: Debian, sealborn's package, a signed release, once for all of them. */
+export default async function prepare(vitest: TestProject): Promise<(() => void) | undefined> {
+  vitest.provide('sealed', undefined);
+  if (NO_CONTAINER !== undefined) return undefined;
+  const place = mkdtempSync(join(tmpdir(), 'sealborn-boot-'));
+  const remove = (): void => rmSync(place, { recursive: true, force: true });
+  try {
+    const { tar } = debianRoot(PACKAGES);
+    const root = join(place, 'root');
+    mkdirSync(root);
+    execFileSync('tar', ['-xpf', tar, '-C', root]);
+    await installPackage(root);
+    settle(root);
+    const policy = policyRepository(join(place, 'policy'));
+    const keys = newKeys(join(place, 'release'));
+    const pin = bakeTrust(root, keys);
+    seal(root, policy, 'production', keys);
+    vitest.provide('sealed', { root, policy, keys, pin });
+    return remove;
+  } catch (thrown) {
+    remove();
+    throw thrown;
+  }
+}
+
+/** What makes a machine of a Debian root: names, settings, and that a boot is to be complete. */
+function settle(root: string): void {
+  // mmdebstrap leaves both as they are on the machine that builds.
+  rmSync(join(root, 'etc/hostname'));
+  writeFileSync(join(root, 'etc/hostname'), 'sealed\n', { mode: 0o644 });
+  rmSync(join(root, 'etc/resolv.conf'), { force: true });
+  writeFileSync(
+    join(root, 'etc/sealborn/agent.yaml'),
+    'collector:\n  url: http://127.0.0.1:9190\n  splaySeconds: 0\nlabels:\n  role: payments\n',
+  );
+  // As the generator of systemd-bless-boot does where the boot loader counts boots.
+  execFileSync('systemctl', ['--root', root, 'add-wants', 'multi-user.target', 'boot-complete.target'], {
+    stdio: 'ignore',
+  });
+}

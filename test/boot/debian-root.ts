@@ -1,0 +1,79 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+/** Another number where what is done below changes, so that no root of before is taken. */
+const RECIPE = 1;
+
+export type DebianRoot = { tar: string; suite: string };
+
+/**
+ * A minimal Debian of this machine's version with the named packages, as a tar archive. It is made once from the
+ * package sources that this machine has and kept.
+ */
+export function debianRoot(packages: readonly string[]): DebianRoot {
+  const suite = codename();
+  const include = [...packages].sort().join(',');
+  const key = createHash('sha256')
+    .update(`${RECIPE} ${process.arch} ${suite} ${include}`)
+    .digest('hex')
+    .slice(0, 16);
+  const tar = join(cacheDirectory(), `debian-${suite}-${key}.tar`);
+  if (!existsSync(tar)) {
+    mkdirSync(cacheDirectory(), { recursive: true });
+    const partial = `${tar}.${process.pid}.partial.tar`;
+    try {
+      execFileSync(
+        'mmdebstrap',
+        [
+          '--quiet',
+          '--variant=minbase',
+          `--include=${include}`,
+          ...aptOptions().map((option) => `--aptopt=${option}`),
+          '--dpkgopt=force-unsafe-io',
+          '--dpkgopt=path-exclude=/usr/share/doc/*',
+          '--dpkgopt=path-exclude=/usr/share/locale/*',
+          suite,
+          partial,
+          ...sources(),
+        ],
+        { stdio: ['ignore', 'ignore', 'inherit'] },
+      );
+      renameSync(partial, tar);
+    } finally {
+      rmSync(partial, { force: true });
+    }
+  }
+  return { tar, suite };
+}
+
+/** Where what comes from Debian is kept: SEALBORN_BOOT_CACHE, or else the user's cache directory. */
+export function cacheDirectory(): string {
+  const ofUser = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
+  return process.env['SEALBORN_BOOT_CACHE'] ?? join(ofUser, 'sealborn');
+}
+
+function codename(): string {
+  return /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'bookworm';
+}
+
+/** Where apt gets Debian from here; without "apt-get update" it does not know, and mmdebstrap's mirror is taken. */
+function sources(): string[] {
+  const format = 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)';
+  const said = execFileSync(
+    'apt-get',
+    ['indextargets', '--format', format, 'Created-By: Packages', 'Origin: Debian'],
+    { encoding: 'utf8' },
+  );
+  return [...new Set(said.split('\n').filter((line) => line !== ''))].sort();
+}
+
+/** How apt reaches its sources here: proxies, and whether the dates of a snapshot count. */
+function aptOptions(): string[] {
+  const said = execFileSync('apt-config', ['dump', 'Acquire'], { encoding: 'utf8' });
+  return said
+    .split('\n')
+    .filter((line) => /^Acquire::(?:Check-|https?::Proxy|Retries)[^ ]* ".+";$/.test(line));
+}

@@ -1,0 +1,35 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+import { hasProgram } from '../support/has-program.ts';
+
+/** Debian packages, with a program of each that is looked for: what the boots in a container need on the machine that tests. */
+const NEEDED = {
+  mmdebstrap: 'mmdebstrap',
+  'systemd-container': 'systemd-nspawn',
+  'dpkg-dev': 'dpkg-deb',
+  binutils: 'strip',
+  iproute2: 'ip',
+  git: 'git',
+  'util-linux': 'nsenter',
+};
+
+/** Why nothing can be booted in a container here; undefined where it can. */
+export const NO_CONTAINER: string | undefined = whyNot(NEEDED);
+
+/** What lacks, in words; the tests that need it skip and say so. */
+export function whyNot(needed: Readonly<Record<string, string>>): string | undefined {
+  if (process.getuid?.() !== 0) return 'only root can build and boot an image';
+  if (!existsSync('/etc/debian_version'))
+    return 'images are built with the package sources of a Debian machine';
+  const lacking = Object.entries(needed).flatMap(([name, program]) => (hasProgram(program) ? [] : [name]));
+  if (lacking.length > 0) return `not installed: ${lacking.join(' ')}`;
+  const namespaces = ['--mount', '--pid', '--net', '--fork', 'true'];
+  return spawnSync('unshare', namespaces).status === 0 ? undefined : 'no namespaces can be made here';
+}
+
+/** For `describe.skipIf`: says the reason where there is one. */
+export function skipped(why: string | undefined): boolean {
+  if (why !== undefined) process.stderr.write(`skipped: ${why}\n`);
+  return why !== undefined;
+}

@@ -1,0 +1,22 @@
+import { type ViteUserConfig, defineConfig } from 'vitest/config';
+
+/** Tests that boot whole machines: `npm run test:boot`. One machine at a time. */
+const config: ViteUserConfig = defineConfig({
+  test: {
+    testTimeout: 180_000,
+    hookTimeout: 600_000,
+    maxWorkers: 1,
+    reporters: ['default', './test/support/closing-line.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'container',
+          include: ['test/boot/container/*.test.ts'],
+          globalSetup: 'test/boot/container/prepare.ts',
+        },
+      },
+    ],
+  },
+});
+export default config;
