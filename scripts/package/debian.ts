@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -117,13 +117,13 @@ async function stageAgent(staging: Staging, { architecture, epoch }: PackageOpti
   for (const page of DOCUMENTS) {
     staging.copy(`${documents}/${page}`, project(`docs/${page}`));
   }
-  for (const file of readdirSync(project('packaging/examples/drift'))) {
-    const isScript = !file.endsWith('.service');
-    staging.copy(
-      `${documents}/examples/drift/${file}`,
-      project(`packaging/examples/drift/${file}`),
-      isScript ? 0o755 : 0o644,
-    );
+  const examples = project('packaging/examples');
+  for (const file of readdirSync(examples, { recursive: true, encoding: 'utf8' })) {
+    const stat = statSync(join(examples, file));
+    if (!stat.isFile()) continue;
+    // As git keeps it: executable or not.
+    const mode = (stat.mode & 0o100) === 0 ? 0o644 : 0o755;
+    staging.copy(`${documents}/examples/${file}`, join(examples, file), mode);
   }
 }
 

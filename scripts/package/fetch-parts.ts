@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -38,15 +38,16 @@ function fetchPackage(directory: string, { version, integrity }: Lock['packages'
     const archive = join(work, packed.trim());
     const digest = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`;
     if (digest !== integrity) throw new Error(`${name}@${version} is not what package-lock.json names`);
-    mkdirSync(project(directory), { recursive: true });
-    execFileSync('tar', [
-      '-xzf',
-      archive,
-      '-C',
-      project(directory),
-      '--strip-components=1',
-      '--no-same-owner',
-    ]);
+    // Beside its place first: what is there under its own name is whole.
+    const partial = `${project(directory)}.partial-${process.pid}`;
+    try {
+      mkdirSync(partial, { recursive: true });
+      execFileSync('tar', ['-xzf', archive, '-C', partial, '--strip-components=1', '--no-same-owner']);
+      rmSync(project(directory), { recursive: true, force: true });
+      renameSync(partial, project(directory));
+    } finally {
+      rmSync(partial, { recursive: true, force: true });
+    }
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
