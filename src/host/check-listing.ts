@@ -1,25 +1,17 @@
 import type { Worker } from 'node:worker_threads';
 
-import type { BytePath } from '../base/byte-path.ts';
-import type { Finding } from '../base/finding.ts';
 import { type Accounts, needsContent } from '../manifest/mtree/compare-stated.ts';
-import { type DigestName, type Listed, type Listing, walkListing } from '../manifest/mtree/listing.ts';
+import { type DigestName, type Listing, walkListing } from '../manifest/mtree/listing.ts';
 import { readNumbers } from './account-numbers.ts';
 import type { CheckResult } from './check-tree.ts';
 import { FindingList } from './finding-list.ts';
 import { type Progress, workerCount } from './hash-pool.ts';
 import { hostErrorOf } from './host-error.ts';
 import { close } from './linux.ts';
-import {
-  type ListedAnswer,
-  type ListedUnit,
-  type ListingJob,
-  type PlannedUnit,
-  isBelowAny,
-  listedUnits,
-} from './listing-job.ts';
+import { type ListedAnswer, type ListedUnit, type ListingJob, listedUnits } from './listing-job.ts';
 import type { ToListingWorker } from './listing-worker.ts';
 import { openRoot } from './open-root.ts';
+import { shareUnits } from './share-units.ts';
 import { startWorker } from './start-worker.ts';
 
 /** Entries for which one more thread is worth its start. */
@@ -60,7 +52,8 @@ export async function checkListing(options: CheckListingOptions): Promise<CheckR
   const timer = onProgress === undefined ? undefined : setInterval(say, PROGRESS_MS);
   try {
     const list = new FindingList();
-    await share(threads, listedUnits(listing, available), list);
+    const inspectors = threads.map((thread) => (unit: ListedUnit) => ask(thread, unit));
+    await shareUnits(listedUnits(listing, available), inspectors, list);
     say();
     const findings = list.first().map(({ finding }) => finding);
     return { findings, findingsTotal: list.total, ...done(counters), seconds: seconds() };
@@ -69,46 +62,6 @@ export async function checkListing(options: CheckListingOptions): Promise<CheckR
     await Promise.all(threads.map((thread) => thread.terminate()));
     close(descriptor);
   }
-}
-
-/** Hands units to threads as they get free, and collects what they find. */
-async function share(
-  threads: readonly Worker[],
-  units: Iterator<PlannedUnit>,
-  list: FindingList,
-): Promise<void> {
-  const closed = new Set<BytePath>();
-  const postponed: { directory: BytePath; findings: Finding[] }[] = [];
-  const serve = async (thread: Worker): Promise<void> => {
-    for (let next = units.next(); next.done !== true; next = units.next()) {
-      const { unit, entry } = next.value;
-      const { directory } = unit;
-      if (isBelowAny(directory, closed)) continue;
-      const answer = await ask(thread, unit);
-      list.merge(answer.findings, answer.total);
-      if (answer.closed === undefined) continue;
-      const { findings, isFirstHand } = answer.closed;
-      if (isFirstHand) {
-        closed.add(directory);
-        for (const found of findings) list.add(directory, withCountBelow(found, entry));
-      } else postponed.push({ directory, findings });
-    }
-  };
-  await Promise.all(threads.map(serve));
-  // Nobody above them was found to be closed: they went while they were looked at.
-  for (const { directory, findings } of postponed) {
-    if (isBelowAny(directory, closed)) continue;
-    closed.add(directory);
-    for (const found of findings) list.add(directory, found);
-  }
-}
-
-/** A missing directory's finding stands for all that is listed below it. */
-function withCountBelow(found: Finding, entry: Listed): Finding {
-  if (found.kind !== 'missing') return found;
-  let below = -1;
-  for (const _ of walkListing({ root: entry })) below += 1;
-  return below === 0 ? found : { ...found, expected: `${found.expected} and ${below} below it` };
 }
 
 function start(job: ListingJob, number: number): Worker {

@@ -1,8 +1,8 @@
 /**
  * vis(3) as mtree files use it, in one spelling only: a byte is itself where it is a visible ASCII character
  * without a meaning of its own to a reader of mtree, else a backslash and three octal digits. `*`, `?` and `[`
- * are escaped since NetBSD's mtree would take the name for a pattern, `#` since it begins a comment, `=` since
- * it ends the name of an extended attribute.
+ * are escaped as what some readers take for a pattern (NetBSD's mtree of 2018 does even so), `#` since it begins a
+ * comment, `=` since it ends the name of an extended attribute.
  */
 const PLAIN: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
   byte > 0x20 && byte < 0x7f && !'\\#*?[='.includes(String.fromCharCode(byte)) ? 1 : 0,

@@ -30,9 +30,9 @@ export function* logicalLines(bytes: Buffer): Generator<LogicalLine> {
     }
     const physical = bytes.toString('latin1', at, newline);
     at = newline + 1;
-    const text = withoutComment(physical, number);
-    continues = text.length === physical.length && isEscapedAt(text, text.length);
-    joined += continues ? text.slice(0, -1) : text;
+    const end = endOfLine(physical, number);
+    continues = end.continues;
+    joined += physical.slice(0, end.at);
     if (continues) {
       if (at === bytes.length) refuse('mtree-syntax', number, 'the last line is continued, but none follows');
       continue;
@@ -43,20 +43,20 @@ export function* logicalLines(bytes: Buffer): Generator<LogicalLine> {
   }
 }
 
-function withoutComment(text: string, line: number): string {
-  for (let at = text.indexOf('#'); at >= 0; at = text.indexOf('#', at + 1)) {
-    if (isEscapedAt(text, at)) continue;
-    if (at === 0 || text[at - 1] === ' ' || text[at - 1] === '\t') return text.slice(0, at);
+/** Escapes of vis(3), whose second half may be a backslash or a `#` itself: `\\^\\`, `\\M-#`; or a mark that is none. */
+const ESCAPE_OR_MARK = /\\(?:M[-^]|\^)?[^]|\\$|#/g;
+
+/** Where a line's words end: at a comment, or at the backslash by which it continues. */
+function endOfLine(text: string, line: number): { at: number; continues: boolean } {
+  if (!text.endsWith('\\') && !text.includes('#')) return { at: text.length, continues: false };
+  for (const { 0: found, index } of text.matchAll(ESCAPE_OR_MARK)) {
+    if (found === '\\') return { at: index, continues: true };
+    if (found !== '#') continue;
+    if (index === 0 || text[index - 1] === ' ' || text[index - 1] === '\t')
+      return { at: index, continues: false };
     refuse('mtree-syntax', line, 'a "#" inside a word: to some readers of mtree it begins a comment');
   }
-  return text;
-}
-
-/** Whether an odd number of backslashes stands before position `at`. */
-function isEscapedAt(text: string, at: number): boolean {
-  let from = at;
-  while (from > 0 && text[from - 1] === '\\') from -= 1;
-  return (at - from) % 2 === 1;
+  return { at: text.length, continues: false };
 }
 
 function wordsOf(text: string, line: number): string[] {

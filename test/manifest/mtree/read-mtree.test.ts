@@ -203,6 +203,22 @@ describe('readMtree', () => {
     });
   });
 
+  test("reads NetBSD's escapes that end with a backslash or a comment sign", () => {
+    expect(
+      Object.keys(
+        read(
+          '. type=dir',
+          'a\\M-#b type=file # comment',
+          '\\M-# type=file',
+          '\\^\\\\# type=file',
+          'x\\^\\',
+          'y\\\\',
+        ),
+      ),
+    ).toEqual(['', '\u001c#', 'a\u00a3b', 'x\u001c', 'y\\', '\u00a3']);
+    expect(refusal(bytesOf('. type=dir', '\\\\M-# type=file'))).toMatch('inside a word');
+  });
+
   test('counts names that another reader would take for patterns', () => {
     const patterns = (name: string): number =>
       readMtree(bytesOf('. type=dir', `${name} type=file`)).patternLike;
