@@ -8,9 +8,10 @@ export type Terminal = {
   /** Styles for stdout and stderr: plain text where that one is no terminal or NO_COLOR is set. */
   outStyle: Style;
   errStyle: Style;
-  /** Whether stderr is a terminal, so that a progress bar can be drawn there; its width in columns. */
+  /** Whether stderr is a terminal, so that a progress bar can be drawn there. */
   interactive: boolean;
-  columns: number;
+  /** Its width at this moment. */
+  readonly columns: number;
 };
 
 export type Style = {
@@ -33,7 +34,10 @@ export function processTerminal(): Terminal {
     outStyle: style(stdout.isTTY && !plain),
     errStyle: style(stderr.isTTY && !plain),
     interactive: stderr.isTTY && env['TERM'] !== 'dumb',
-    columns: stderr.columns ?? 80,
+    get columns() {
+      // A terminal that does not know its width says 0.
+      return stderr.columns > 0 ? stderr.columns : 80;
+    },
   };
 }
 

@@ -34,6 +34,8 @@ export type Progress = {
   bytes: number;
   totalFiles?: number;
   totalBytes?: number;
+  /** Entries found while the tree is being listed, before anything is read. */
+  listed?: number;
   seconds: number;
 };
 

@@ -49,8 +49,8 @@ export async function measureTree(options: MeasureOptions): Promise<MeasuredTree
   const started = performance.now();
   const seconds = (): number => (performance.now() - started) / 1000;
   const scope = scopeOf(rules);
-  const tree = await list(root, scope, signal, () =>
-    onProgress?.({ files: 0, bytes: 0, seconds: seconds() }),
+  const tree = await list(root, scope, signal, (listed) =>
+    onProgress?.({ files: 0, bytes: 0, listed, seconds: seconds() }),
   );
   const totals = sum(tree);
   const workers = workerCount(options.workers);
@@ -76,7 +76,7 @@ async function list(
   root: string,
   scope: Scope,
   signal: AbortSignal | undefined,
-  onTurn: () => void,
+  onTurn: (entries: number) => void,
 ): Promise<PackedTree> {
   signal?.throwIfAborted();
   const descriptor = openRoot(root);
@@ -86,10 +86,10 @@ async function list(
     return await walkTree(
       descriptor,
       scope,
-      () => {
+      (entries) => {
         if (performance.now() - said < PROGRESS_MS) return;
         said = performance.now();
-        onTurn();
+        onTurn(entries);
       },
       signal,
     );

@@ -41,18 +41,19 @@ type Frame = {
  * Lists a tree: every entry in the scope with its inode's metadata and link target, without contents and
  * attributes. Where the bundle's directory is missing, it is listed all the same, as it will stand there once
  * it is installed: mode 0755, owned as the directory that holds it; and so are directories on the way to it.
+ * `onTurn` hears every now and then how many entries there are so far.
  * @throws HostError `tree-unreadable`, `not-found`, `not-a-directory`; the signal's reason
  */
 export async function walkTree(
   root: number,
   scope: Scope,
-  onTurn: () => void,
+  onTurn: (entries: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<PackedTree> {
   const walker = new Walker(root, scope);
   try {
     while (walker.step()) {
-      onTurn();
+      onTurn(walker.builder.count);
       await setImmediate();
       signal?.throwIfAborted();
     }
