@@ -15,6 +15,7 @@ import { releaseMemory } from '../host/release-memory.ts';
 import type { ServiceNotifier } from '../host/service-notifier.ts';
 import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
+import type { Manifest } from '../manifest/manifest.ts';
 import { createBoundsTier } from './bounds-tier.ts';
 import { latchPath, readLatch, writeLatch } from './latch.ts';
 import { type MountTier, createMountTier } from './mount-tier.ts';
@@ -144,7 +145,7 @@ async function measure(context: Context): Promise<void> {
     await keeper.apply({ type: 'verified', at: at(deps), release });
     // From the first moment on, so that what the files are read through is known and stays.
     looks = runTiers([mounts], surroundings, AbortSignal.any([stop, looking.signal]));
-    await checkWhole(context, checker, watchRelease, mounts);
+    await checkWhole(context, prepared);
     context.settled();
     await checker.endFull();
     await releaseMemory(log);
@@ -165,6 +166,8 @@ async function measure(context: Context): Promise<void> {
 
 type Prepared = {
   release: ReleaseId;
+  /** What of the manifest is still needed once the checker has its tree. */
+  manifest: Pick<Manifest, 'fsVerity'>;
   checker: TreeChecker;
   watchRelease: ReleaseWatch;
   mounts: MountTier;
@@ -189,7 +192,15 @@ async function prepare({ settings, deps, keeper }: Context): Promise<Prepared | 
       now: deps.now,
       ...(settings.workers === undefined ? {} : { workers: settings.workers }),
     });
-    return { release: verified.release, checker, watchRelease, mounts, rehash: rules.rehash };
+    const { fsVerity } = manifest;
+    return {
+      release: verified.release,
+      manifest: { fsVerity },
+      checker,
+      watchRelease,
+      mounts,
+      rehash: rules.rehash,
+    };
   } catch (thrown) {
     await keeper.apply({ type: 'refused', at: at(deps), reason: reasonOf(thrown) });
     return undefined;
@@ -218,9 +229,7 @@ async function standsUnderLatch({ settings, deps, keeper, bootId }: Context): Pr
 /** The first check, which reads everything. */
 async function checkWhole(
   { settings, deps, keeper, stop }: Context,
-  checker: TreeChecker,
-  watchRelease: ReleaseWatch,
-  mounts: MountTier,
+  { manifest, checker, watchRelease, mounts }: Prepared,
 ): Promise<void> {
   try {
     const tell = createProgressTeller(deps.log, deps.notify, () => keeper.verdict().state);
@@ -230,12 +239,17 @@ async function checkWhole(
       const first = { type: 'checked', at: at(deps), findings: [found], findingsTotal: 1 } as const;
       told = told.then(() => (stop.aborted ? undefined : keeper.apply(first)));
     };
-    const { files, bytes, seconds, findings, findingsTotal } = await checker.full(tell, stop, onFinding);
+    const whole = await checker.full(tell, stop, onFinding);
+    const { files, bytes, seconds, findings, findingsTotal, vouched } = whole;
     await told;
     const beyond = await lookIntoMutable(settings.root, mounts, at(deps), stop);
     // The mounts once more, so that no check ends well over what was mounted in its last second.
     const others = [...(await watchRelease(at(deps))), ...mounts.look(at(deps))];
     if (stop.aborted) return;
+    const { fsVerity: recorded } = manifest;
+    if (recorded > 0) {
+      await keeper.apply({ type: 'covered', coverage: { fsVerity: { recorded, vouched } } });
+    }
     await keeper.apply({
       type: 'checked',
       at: at(deps),

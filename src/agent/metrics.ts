@@ -157,7 +157,17 @@ function formatDecisionLog(page: Page, { head, fault, notLogged }: DecisionLogSt
   );
 }
 
-function formatCoverage(page: Page, { watch, sweep, rehash }: Coverage): void {
+function formatCoverage(page: Page, { fsVerity, watch, sweep, rehash }: Coverage): void {
+  if (fsVerity !== undefined) {
+    page.gauge(
+      'sealborn_fs_verity_files',
+      'Files with an fs-verity digest in the release, and those that the kernel vouched for.',
+      [
+        [{ kind: 'recorded' }, fsVerity.recorded],
+        [{ kind: 'vouched' }, fsVerity.vouched],
+      ],
+    );
+  }
   if (rehash !== undefined) {
     page.gauge(
       'sealborn_rehash_progress',

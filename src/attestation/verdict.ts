@@ -32,6 +32,11 @@ export type VerdictReason = { code: string; message: string };
 export type Coverage = {
   /** What the measured tree is read through. */
   mounts?: MountCoverage;
+  /**
+   * Files for which the release holds an fs-verity digest, and those of them that the kernel vouched for in the last
+   * whole check: their content was not read. Absent where the release holds none.
+   */
+  fsVerity?: { recorded: number; vouched: number };
   rehash?: {
     /** What the release asks for. */
     everyHours: number;
@@ -110,6 +115,7 @@ function coverageReader(options: { open: boolean }): Reader<Coverage> {
   return record(
     {
       mounts: optional(mountCoverageReader(options)),
+      fsVerity: optional(record({ recorded: whole(), vouched: whole() }, options)),
       rehash: optional(
         record(
           {

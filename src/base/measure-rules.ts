@@ -8,7 +8,7 @@ import {
   mountRule,
 } from './mount-rules.ts';
 import { type MutableArea, type MutableFile, mutableArea, mutableFile } from './mutable-rules.ts';
-import { type FieldPath, type Reader, list, number, record } from './shape.ts';
+import { type FieldPath, type Reader, bool, list, number, record } from './shape.ts';
 
 /**
  * What of an image is measured, as the signed release says it. All paths are absolute, as seen inside the
@@ -39,6 +39,8 @@ export type MeasureRules = {
   /** System extensions that may be merged; by default none. */
   extensions: Extension[];
   rehash: RehashRule;
+  /** Whether the manifest holds the fs-verity digest of each file, so that a kernel which has it can vouch. */
+  fsVerity: boolean;
 };
 
 /** How fast everything is read again while the machine runs, past the page cache. */
@@ -70,6 +72,7 @@ export const measureRules: Reader<MeasureRules> = meaningful(
     mounts: list(mountRule, { max: 256 }),
     extensions: list(extension, { max: 2 }),
     rehash: record({ hours: rehashHours, corePercent: rehashCorePercent }),
+    fsVerity: bool,
   }),
 );
 

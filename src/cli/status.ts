@@ -134,9 +134,14 @@ function mountRows({ view, total, shown }: MountCoverage): [string, string][] {
   return rows;
 }
 
-function coverageRows({ mounts, watch, sweep, rehash }: Coverage, now: Date): [string, string][] {
+function coverageRows({ mounts, fsVerity, watch, sweep, rehash }: Coverage, now: Date): [string, string][] {
   const rows: [string, string][] = [];
   if (mounts !== undefined) rows.push(...mountRows(mounts));
+  if (fsVerity !== undefined) {
+    const { vouched, recorded } = fsVerity;
+    const of = `${formatCount(vouched)} of ${formatCount(recorded)}`;
+    rows.push(['fs-verity', `${of} files vouched for by the kernel, and not read`]);
+  }
   if (watch !== undefined) {
     const { held, wanted, error, overflows } = watch;
     const of =

@@ -105,10 +105,18 @@ function asJson({ loaded, check }: Verified): unknown {
     result: total === 0 ? 'good' : 'drift',
     release,
     signers,
-    measured: check === undefined ? null : { files: check.files, bytes: check.bytes, seconds: check.seconds },
+    measured: check === undefined ? null : measuredJson(loaded, check),
     drift: check?.findings ?? [],
     driftTotal: total,
   };
+}
+
+/** `vouched` is there where the release holds fs-verity digests. */
+function measuredJson(
+  { manifest }: Verified['loaded'],
+  { files, bytes, seconds, vouched }: NonNullable<Verified['check']>,
+): unknown {
+  return { files, bytes, seconds, ...(manifest.fsVerity > 0 ? { vouched } : {}) };
 }
 
 function describe({ loaded, check }: Verified, { outStyle }: Terminal): string {
@@ -119,7 +127,8 @@ function describe({ loaded, check }: Verified, { outStyle }: Terminal): string {
   if (check === undefined) return signed;
   const measured =
     `${formatCount(check.files)} files, ${formatBytes(check.bytes)} in ${formatSeconds(check.seconds)}` +
-    (check.seconds > 0 ? ` (${formatBytes(check.bytes / check.seconds)}/s)` : '');
+    (check.seconds > 0 ? ` (${formatBytes(check.bytes / check.seconds)}/s)` : '') +
+    (check.vouched > 0 ? `; ${formatCount(check.vouched)} vouched for by fs-verity and not read` : '');
   if (check.findingsTotal === 0) return `${signed}${outStyle.good('clean')}   ${measured}\n`;
   return (
     `${signed}${outStyle.bad('drift')}   ${formatCount(check.findingsTotal)} findings in ${measured}\n` +

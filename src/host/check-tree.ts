@@ -40,6 +40,9 @@ export type CheckResult = {
   seconds: number;
 };
 
+/** What a whole check says besides: files whose content the kernel vouched for by fs-verity and which it did not read. */
+export type WholeResult = CheckResult & { vouched: number };
+
 export type TreeChecker = {
   /**
    * Reads and compares everything, what matters most first; `onFinding` hears of the first finding (of each
@@ -49,7 +52,7 @@ export type TreeChecker = {
     onProgress?: (progress: Progress) => void,
     signal?: AbortSignal,
     onFinding?: (finding: Finding) => void,
-  ): Promise<CheckResult>;
+  ): Promise<WholeResult>;
   /**
    * Looks at the inode of everything, compares what differs from when it was last seen good, and reads again
    * what may have been written. Before the first `full` it is one. @throws HostError; the signal's reason
@@ -120,7 +123,7 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
     pool: () => HashPool,
     options: Omit<RunOptions, 'now'>,
     withBeside: boolean,
-  ): Promise<CheckResult & { direct: number }> => {
+  ): Promise<CheckResult & { vouched: number; direct: number }> => {
     const started = performance.now();
     const time = now();
     const { answers, files, bytes } = await pool().run({ ...options, now: time });
@@ -128,7 +131,8 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
     for (const { findings, total } of answers) list.merge(findings, total);
     if (withBeside) findBeside(time, list);
     const direct = answers.reduce((sum, answer) => sum + answer.direct, 0);
-    return { ...resultOf(list, files, bytes, started), direct };
+    const vouched = answers.reduce((sum, answer) => sum + answer.vouched, 0);
+    return { ...resultOf(list, files, bytes, started), vouched, direct };
   };
   const findBeside = (time: Date, findings: FindingList): void =>
     checkBeside(root, scope, unlisted, bundleDigests, mayBeEmpty, time.toISOString(), findings);

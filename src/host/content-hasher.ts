@@ -21,15 +21,21 @@ export class ContentHasher {
 
   /**
    * Reads exactly `size` bytes from the start of an open file. `onBytes` hears of each piece and says whether
-   * to go on.
+   * to go on; `onContent` hears of the bytes themselves, good until it returns.
    */
-  hash(descriptor: number, size: number, onBytes: (count: number) => boolean): HashOutcome {
+  hash(
+    descriptor: number,
+    size: number,
+    onBytes: (count: number) => boolean,
+    onContent?: (bytes: Uint8Array) => void,
+  ): HashOutcome {
     const { bytes } = this.#memory;
     if (size <= CHUNK_BYTES) {
       // One byte more than the size is asked for: a file that is longer by now shows at once.
       const length = this.#fill(descriptor, size + 1, 0);
       if (length < 0) return 'failed';
       if (length !== size) return 'size-changed';
+      onContent?.(bytes.subarray(0, size));
       this.digest = hash('sha256', bytes.subarray(0, size), 'buffer');
       return onBytes(size) ? 'read' : 'stopped';
     }
@@ -39,6 +45,7 @@ export class ContentHasher {
       const length = this.#fill(descriptor, wanted, at);
       if (length < 0) return 'failed';
       if (length !== wanted) return 'size-changed';
+      onContent?.(bytes.subarray(0, length));
       state.update(bytes.subarray(0, length));
       if (!onBytes(length)) return 'stopped';
       at += length;

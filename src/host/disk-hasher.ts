@@ -28,9 +28,17 @@ export class DiskHasher {
   readonly #memory = new Pinned(CHUNK_BYTES + ALIGNMENT);
   readonly #skip = (ALIGNMENT - (this.#memory.address % ALIGNMENT)) % ALIGNMENT;
 
-  /** Reads exactly `size` bytes from the start of an open file; see `ContentHasher.hash`. */
-  hash(descriptor: number, size: number, onBytes: (count: number) => boolean): HashOutcome {
-    this.isDirect = setDirect(descriptor, true);
+  /**
+   * Reads exactly `size` bytes from the start of an open file; see `ContentHasher.hash`. Of a file with fs-verity,
+   * file systems take O_DIRECT and read through the cache all the same: `mayBeDirect` is false for one.
+   */
+  hash(
+    descriptor: number,
+    size: number,
+    onBytes: (count: number) => boolean,
+    mayBeDirect: boolean,
+  ): HashOutcome {
+    this.isDirect = mayBeDirect && setDirect(descriptor, true);
     if (!this.isDirect) fadvise(descriptor, 0, 0, FADV_DONTNEED);
     const state = createHash('sha256');
     for (let at = 0; at < size;) {

@@ -1,8 +1,9 @@
 import { parseSha256 } from '../base/digest.ts';
+import { FsVerityHasher } from '../base/fs-verity.ts';
 import { compareEntry, compareMetadata, describeEntry, racedFinding } from '../manifest/compare.ts';
 import { TYPE_FILE, entryAt, pathOf } from '../manifest/packed-tree.ts';
 import { unpackXattrs } from '../manifest/xattr-blob.ts';
-import { hasher, pastCache, stat, xattrs } from './instruments.ts';
+import { hasher, kernelVerity, pastCache, stat, xattrs } from './instruments.ts';
 import type { Inspection } from './inspection.ts';
 import { LinkedDigests } from './linked-digests.ts';
 import { ENOENT, ENOTDIR, close, errno } from './linux.ts';
@@ -15,17 +16,22 @@ export const READ_TRIES = 3;
 
 /**
  * Checks regular files of one run. For each: open inside the directory, never through a link; compare type and
- * size, so that nothing else is read and nothing without bound; read and hash; compare the inode's state with
+ * size, so that nothing else is read and nothing without bound; read and hash, unless the kernel vouches for the
+ * content (`Inspection.askKernel`); compare the inode's state with
  * the one before. All by one descriptor: what is compared is what was read, whatever takes the name meanwhile.
  */
 export class FileInspector {
   readonly #on: Inspection;
   readonly #before = new Uint32Array(STAMP_WORDS);
   readonly #linked: LinkedDigests;
+  /** Where a manifest with fs-verity digests is made. */
+  readonly #verity: FsVerityHasher | undefined;
   #open = -1;
 
   constructor(inspection: Inspection) {
     this.#on = inspection;
+    const isAsked = inspection.run.mode === 'measure' && inspection.job.tree.verity.length > 0;
+    this.#verity = isAsked ? new FsVerityHasher() : undefined;
     this.#linked = new LinkedDigests(inspection.job.linked);
   }
 
@@ -59,29 +65,38 @@ export class FileInspector {
       return true;
     }
     stat.stamp(this.#before, 0);
-    const isLinked = stat.nlink > 1;
+    const kernel = on.askKernel(index, this.#open);
+    const verity = kernel === 'other' ? Buffer.from(kernelVerity.digest) : undefined;
+    // Where fs-verity digests are made, each name makes its own.
+    const isLinked = stat.nlink > 1 && kernel !== 'same' && this.#verity === undefined;
     const known = isLinked && this.#linked.find(this.#before) === 'read';
     const place = isLinked ? this.#linked.place : -1;
-    const digest = known ? this.#known(place) : this.#read(stat.size);
+    const digest =
+      kernel === 'same' ? on.digestOf(index) : known ? this.#known(place) : this.#read(stat.size);
     if (typeof digest === 'number') return digest === 0 ? on.stopped : this.#unreadable(index, digest);
     const attributes = xattrs.ofDescriptor(this.#open);
     if (xattrs.error !== 0) return this.#unreadable(index, xattrs.error);
     if (stat.of(this.#open) !== 0 || !stat.matches(this.#before, 0)) return false;
     this.#linked.settle(place, digest);
-    this.#compare(index, digest, attributes);
+    if (kernel === 'same') on.vouched += 1;
+    this.#compare(index, digest, attributes, verity);
     return true;
   }
 
-  #compare(index: number, digest: Uint8Array, attributes: Uint8Array): void {
+  /** `verity` is the kernel's fs-verity digest where it is not the manifest's. */
+  #compare(index: number, digest: Uint8Array, attributes: Uint8Array, verity: Buffer | undefined): void {
     const on = this.#on;
     const { tree } = on.job;
     if (on.run.mode === 'measure') tree.digest.set(digest, index * 32);
-    if (on.digestMatches(index, digest) && on.metadataMatches(index) && on.xattrsMatch(index, attributes)) {
+    if (this.#verity !== undefined) tree.verity.set(this.#verity.digest(), index * 32);
+    const isContent = verity === undefined && on.digestMatches(index, digest);
+    if (isContent && on.metadataMatches(index) && on.xattrsMatch(index, attributes)) {
       on.remember(index);
       return;
     }
     const actual = entryOfStat(pathOf(tree, index));
     actual.sha256 = parseSha256(Buffer.from(digest).toString('hex'));
+    if (verity !== undefined) actual.fsVerity = parseSha256(verity.toString('hex'));
     if (attributes.length > 0) actual.xattrs = unpackXattrs(attributes);
     on.report(index, compareEntry(entryAt(tree, index), actual, on.run.at));
   }
@@ -95,11 +110,18 @@ export class FileInspector {
   /** SHA-256 of the open file; 0 where it changed or the run was stopped; else the errno. */
   #read(size: number): Uint8Array | number {
     const on = this.#on;
-    const reader = on.run.mode === 'rehash' ? pastCache() : hasher;
-    const outcome = reader.hash(this.#open, size, on.countBytes);
-    if (reader !== hasher && pastCache().isDirect) on.direct += size;
-    if (outcome === 'failed') return reader.error;
-    return outcome === 'read' ? reader.digest : 0;
+    if (on.run.mode === 'rehash') {
+      const disk = pastCache();
+      const outcome = disk.hash(this.#open, size, on.countBytes, !stat.isVerity);
+      if (disk.isDirect) on.direct += size;
+      return outcome === 'failed' ? disk.error : outcome === 'read' ? disk.digest : 0;
+    }
+    const verity = this.#verity;
+    // Of a file that changes meanwhile, nothing is left over for the next try.
+    verity?.digest();
+    const outcome = hasher.hash(this.#open, size, on.countBytes, verity && ((bytes) => verity.update(bytes)));
+    if (outcome === 'failed') return hasher.error;
+    return outcome === 'read' ? hasher.digest : 0;
   }
 
   #cannotOpen(directory: number, index: number, error: number): boolean {

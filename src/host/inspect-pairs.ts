@@ -49,6 +49,12 @@ export class PairInspector {
       return this.#leave(opened, index);
     }
     stat.stamp(this.#stamp, 0);
+    const kernel = on.askKernel(index, opened);
+    if (kernel === 'other') return this.#leave(opened, index);
+    if (kernel === 'same') {
+      if (this.#judge(opened, index, this.#stamp, on.digestOf(index))) on.vouched += 1;
+      return;
+    }
     let place = -1;
     if (stat.nlink > 1) {
       const known = this.#linked.find(this.#stamp);
@@ -57,7 +63,8 @@ export class PairInspector {
       if (known === 'reading') return this.#leave(opened, index);
       if (known === 'read') {
         on.countBytes(stat.size);
-        return this.#judge(opened, index, this.#stamp, this.#linked.digestAt(place));
+        this.#judge(opened, index, this.#stamp, this.#linked.digestAt(place));
+        return;
       }
     }
     if (isAtHand(opened, stat.size)) return this.#begin(opened, index, this.#stamp, place);
@@ -128,7 +135,7 @@ export class PairInspector {
   }
 
   /** All that was read must be what is expected, and the inode as it was before. */
-  #judge(descriptor: number, index: number, before: Uint32Array, digest: Uint8Array, place = -1): void {
+  #judge(descriptor: number, index: number, before: Uint32Array, digest: Uint8Array, place = -1): boolean {
     const on = this.#on;
     const attributes = xattrs.ofDescriptor(descriptor);
     const good =
@@ -138,11 +145,15 @@ export class PairInspector {
       stat.matches(before, 0) &&
       on.metadataMatches(index) &&
       on.digestMatches(index, digest);
-    if (!good) return this.#leave(descriptor, index);
+    if (!good) {
+      this.#leave(descriptor, index);
+      return false;
+    }
     this.#linked.settle(place, digest);
     close(descriptor);
     on.remember(index);
     on.countFile();
+    return true;
   }
 
   #leave(descriptor: number, index: number): void {

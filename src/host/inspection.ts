@@ -1,8 +1,8 @@
 import type { Finding } from '../base/finding.ts';
 import { missingFinding, unreadableFinding } from '../manifest/compare.ts';
-import { TYPE_DIR, entryAt, nameOf, pathOf, xattrBytesOf } from '../manifest/packed-tree.ts';
+import { TYPE_DIR, entryAt, nameOf, pathOf, verityOf, xattrBytesOf } from '../manifest/packed-tree.ts';
 import { FindingList } from './finding-list.ts';
-import { stat } from './instruments.ts';
+import { kernelVerity, stat } from './instruments.ts';
 import { addressOf, errnoName } from './linux.ts';
 import {
   CONTROL_STOP,
@@ -31,6 +31,8 @@ export class Inspection {
   readonly xattrs: MeasureAnswer['xattrs'] = [];
   /** Bytes read with O_DIRECT. */
   direct = 0;
+  /** Files that the kernel vouched for. */
+  vouched = 0;
   readonly #counters: number;
   readonly #names: number;
   #busySince = performance.now();
@@ -105,12 +107,29 @@ export class Inspection {
     );
   }
 
+  /** 32 bytes of SHA-256 that the manifest holds for the entry. */
+  digestOf(index: number): Uint8Array {
+    return this.job.tree.digest.subarray(index * 32, index * 32 + 32);
+  }
+
   /** Whether 32 bytes of SHA-256 are the entry's. */
   digestMatches(index: number, digest: Uint8Array): boolean {
     const expected = this.job.tree.digest;
     let difference = 0;
     for (let i = 0; i < 32; i += 1) difference |= (expected[index * 32 + i] ?? 0) ^ (digest[i] ?? 0);
     return difference === 0;
+  }
+
+  /**
+   * Whether the kernel checks what is read of an open file against the digest that the manifest holds, so that it
+   * need not be read: `same`. `other` where the kernel has a digest that is not the manifest's; else `unknown`.
+   * `stat` is of the file. Everything is read when a manifest is made, and on the way past the page cache.
+   */
+  askKernel(index: number, descriptor: number): 'same' | 'other' | 'unknown' {
+    if (!stat.isVerity || (this.run.mode !== 'full' && this.run.mode !== 'sweep')) return 'unknown';
+    const expected = verityOf(this.job.tree, index);
+    if (expected === undefined || kernelVerity.of(descriptor) !== 0) return 'unknown';
+    return Buffer.compare(expected, kernelVerity.digest) === 0 ? 'same' : 'other';
   }
 
   /** Whether packed attributes are the entry's; in mode `measure` they become so. */
@@ -152,6 +171,7 @@ export class Inspection {
       findings: this.findings.first(),
       total: this.findings.total,
       xattrs: this.xattrs,
+      vouched: this.vouched,
       direct: this.direct,
     };
   }

@@ -1,5 +1,6 @@
 import { ContentHasher } from './content-hasher.ts';
 import { DiskHasher } from './disk-hasher.ts';
+import { KernelVerity } from './kernel-verity.ts';
 import { DirectoryLister } from './list-directory.ts';
 import { Pinned } from './linux.ts';
 import { type PairedSha256, openPairedSha256 } from './paired-sha256.ts';
@@ -14,6 +15,7 @@ export const stat: Stat = new Stat();
 export const xattrs: XattrReader = new XattrReader();
 export const lister: DirectoryLister = new DirectoryLister();
 export const hasher: ContentHasher = new ContentHasher();
+export const kernelVerity: KernelVerity = new KernelVerity();
 
 let disk: DiskHasher | undefined;
 

@@ -39,6 +39,8 @@ export const flock: Call = bind('int flock(int, int)');
 export const fcntl: Call = bind('int fcntl(int, int, int)');
 /** posix_fadvise(2); returns the errno. `FADV_WILLNEED` starts a read and does not wait, `FADV_DONTNEED` forgets. */
 export const fadvise: Call = bind('int posix_fadvise(int, int64, int64, int)');
+/** ioctl(2) with the address of its argument. */
+export const ioctl: Call = bind('int ioctl(int, ulong, uintptr_t)');
 export const inotifyInit: Call = bind('int inotify_init1(int)');
 export const inotifyAddWatch: Call = bind('int inotify_add_watch(int, uintptr_t, uint32_t)');
 export const inotifyRemoveWatch: Call = bind('int inotify_rm_watch(int, int)');
@@ -64,6 +66,7 @@ export const EINVAL: number = E.EINVAL;
 export const EOPNOTSUPP: number = E.EOPNOTSUPP;
 export const EAGAIN: number = E.EAGAIN;
 export const ENOSPC: number = E.ENOSPC;
+export const ENOTTY: number = E.ENOTTY;
 
 const NAMES = new Map<number, string>(Object.entries(E).map(([name, number]) => [number, name]));
 

@@ -81,6 +81,8 @@ export type MeasureAnswer = {
   total: number;
   /** In mode `measure`: attributes of files, by index. */
   xattrs: { index: number; bytes: Uint8Array }[];
+  /** Files whose content the kernel vouched for by fs-verity, and which were not read. */
+  vouched: number;
   /** In mode `rehash`: bytes read from the disk itself; the rest after the cache was told to let go of them. */
   direct: number;
 };

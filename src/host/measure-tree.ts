@@ -53,6 +53,7 @@ export async function measureTree(options: MeasureOptions): Promise<MeasuredTree
     onProgress?.({ files: 0, bytes: 0, listed, seconds: seconds() }),
   );
   const totals = sum(tree);
+  if (rules.fsVerity) tree.verity = new Uint8Array(new SharedArrayBuffer(tree.count * 32));
   const workers = workerCount(options.workers);
   const pool = new HashPool(root, planJob(tree, scopeBits(tree, scope, true), scope, workers), workers);
   try {

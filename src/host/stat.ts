@@ -66,6 +66,10 @@ export class Stat {
   get isMountRoot(): boolean {
     return ((this.#words[2] ?? 0) & 0x2000) !== 0;
   }
+  /** Whether the kernel checks what is read of the file: STATX_ATTR_VERITY (Linux 5.5). */
+  get isVerity(): boolean {
+    return ((this.#words[2] ?? 0) & 0x10_0000) !== 0;
+  }
   /** Seconds since 1970 of the last change to the inode, in the kernel's clock. */
   get changedAt(): number {
     return (this.#words[24] ?? 0) + ((this.#words[25] ?? 0) | 0) * 2 ** 32;

@@ -9,7 +9,7 @@ const MAX_SHOWN = 256;
 /**
  * What differs between what the manifest says and what was found at one path: `type` alone where the type
  * differs, else `modified` (size, content, link target, device number) and `metadata` (mode, owner, link
- * count, extended attributes). Empty where they agree. A file whose size differs need not have been read: its
+ * count, fs-verity digest, extended attributes). Empty where they agree. A file whose size differs need not have been read: its
  * actual entry has no digest then. `at` is RFC 3339.
  */
 export function compareEntry(expected: Entry, actual: Entry, at: string): Finding[] {
@@ -36,6 +36,8 @@ export function compareMetadata(expected: Entry, actual: Entry, at: string): Fin
   differ(`uid=${expected.uid}`, `uid=${actual.uid}`);
   differ(`gid=${expected.gid}`, `gid=${actual.gid}`);
   if (expected.type !== 'dir') differ(describeNlink(expected), describeNlink(actual));
+  // Only a file that has fs-verity on this machine has an actual digest.
+  if (actual.fsVerity !== undefined) differ(describeVerity(expected), describeVerity(actual));
   const names = new Set([...(expected.xattrs?.keys() ?? []), ...(actual.xattrs?.keys() ?? [])]);
   for (const name of [...names].sort()) {
     const before = expected.xattrs?.get(name);
@@ -105,6 +107,10 @@ function describeMode(entry: Entry): string {
 
 function describeNlink(entry: Entry): string {
   return entry.nlink === undefined ? '' : `nlink=${entry.nlink}`;
+}
+
+function describeVerity(entry: Entry): string {
+  return entry.fsVerity === undefined ? '' : `fsverity.sha256=${entry.fsVerity}`;
 }
 
 function describeXattr(name: string, value: Buffer): string {

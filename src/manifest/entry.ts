@@ -19,6 +19,8 @@ export type Entry = {
   size?: number;
   /** SHA-256 of the content; a file's only. */
   sha256?: Sha256;
+  /** fs-verity digest (SHA-256, 4,096-byte blocks, no salt) of the content; a file's only, where the release asks. */
+  fsVerity?: Sha256;
   /** Target of a symbolic link: raw bytes, one UTF-16 code unit each. */
   link?: string;
   /** Device number; of `char` and `block` only. */

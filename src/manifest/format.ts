@@ -38,6 +38,7 @@ function formatLine(entry: Entry): string {
   switch (entry.type) {
     case 'file':
       line += ` size=${need(entry, entry.size, 'size')} sha256digest=${need(entry, entry.sha256, 'sha256')}`;
+      if (entry.fsVerity !== undefined) line += ` tags=fsverity:sha256:${entry.fsVerity}`;
       break;
     case 'link':
       line += ` link=${encodeVis(need(entry, entry.link, 'link'))}`;

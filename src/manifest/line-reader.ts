@@ -3,7 +3,7 @@ import { ManifestError, type ManifestErrorCode } from './manifest-error.ts';
 
 const SPACE = 0x20;
 const EQUALS = 0x3d;
-const KNOWN = ['type', 'mode', 'uid', 'gid', 'nlink', 'size', 'sha256digest', 'link', 'device'];
+const KNOWN = ['type', 'mode', 'uid', 'gid', 'nlink', 'size', 'sha256digest', 'tags', 'link', 'device'];
 
 /**
  * A position in a manifest and what can be read from there: each function takes exactly the spelling that

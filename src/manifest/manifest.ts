@@ -1,6 +1,6 @@
 import type { BytePath } from '../base/byte-path.ts';
 import type { Entry } from './entry.ts';
-import { type PackedTree, TYPE_FILE, entryAt, findPath } from './packed-tree.ts';
+import { type PackedTree, TYPE_FILE, entryAt, findPath, verityOf } from './packed-tree.ts';
 
 declare const manifestBrand: unique symbol;
 
@@ -13,6 +13,8 @@ export type Manifest = Iterable<Entry> & {
   readonly files: number;
   /** Bytes of all regular files together, hard links counted by name. */
   readonly bytes: number;
+  /** Regular files for which there is an fs-verity digest. */
+  readonly fsVerity: number;
   /** The entries in columns, for whoever compares all of them. */
   readonly tree: PackedTree;
   /** The entry at `path`, or undefined. */
@@ -23,15 +25,18 @@ export type Manifest = Iterable<Entry> & {
 export function sealManifest(tree: PackedTree): Manifest {
   let files = 0;
   let bytes = 0;
+  let fsVerity = 0;
   for (let i = 0; i < tree.count; i += 1) {
     if (tree.type[i] !== TYPE_FILE) continue;
     files += 1;
     bytes += tree.size[i] ?? 0;
+    if (verityOf(tree, i) !== undefined) fsVerity += 1;
   }
   const manifest = {
     size: tree.count,
     files,
     bytes,
+    fsVerity,
     tree,
     get: (path: BytePath): Entry | undefined => {
       const index = findPath(tree, path);

@@ -1,5 +1,5 @@
 import type { BytePath } from '../base/byte-path.ts';
-import { parseSha256 } from '../base/digest.ts';
+import { type Sha256, parseSha256 } from '../base/digest.ts';
 import { ENTRY_TYPES, type Entry } from './entry.ts';
 import { unpackXattrs } from './xattr-blob.ts';
 
@@ -28,6 +28,8 @@ export type PackedTree = {
   size: Float64Array;
   /** 32 bytes for each entry: SHA-256 of a file's content. */
   digest: Uint8Array;
+  /** The same of its fs-verity digest, where the release asked for it: all zeros for an entry without, or empty. */
+  verity: Uint8Array;
   /** Where in `extras` the entry's link target and attributes stand; 0 where it has neither. */
   extraAt: Uint32Array;
   /** At each place: length of the target, length of the attributes (four bytes each, little-endian), both. */
@@ -89,9 +91,9 @@ export function entryAt(tree: PackedTree, index: number): Entry {
   if (type !== 'dir') entry.nlink = tree.nlink[index] ?? 0;
   if (type === 'file') {
     entry.size = size;
-    entry.sha256 = parseSha256(
-      Buffer.from(tree.digest.subarray(index * 32, index * 32 + 32)).toString('hex'),
-    );
+    entry.sha256 = hexOf(tree.digest.subarray(index * 32, index * 32 + 32));
+    const verity = verityOf(tree, index);
+    if (verity !== undefined) entry.fsVerity = hexOf(verity);
   } else if (type === 'link') {
     entry.link = Buffer.from(linkBytesOf(tree, index)).toString('latin1');
   } else if (type === 'char' || type === 'block') {
@@ -100,6 +102,17 @@ export function entryAt(tree: PackedTree, index: number): Entry {
   const xattrs = xattrBytesOf(tree, index);
   if (xattrs.length > 0) entry.xattrs = unpackXattrs(xattrs);
   return entry;
+}
+
+/** 32 bytes of the entry's fs-verity digest, or undefined where the manifest has none. */
+export function verityOf(tree: PackedTree, index: number): Uint8Array | undefined {
+  if (tree.verity.length === 0) return undefined;
+  const digest = tree.verity.subarray(index * 32, index * 32 + 32);
+  return digest.some((byte) => byte !== 0) ? digest : undefined;
+}
+
+function hexOf(digest: Uint8Array): Sha256 {
+  return parseSha256(Buffer.from(digest).toString('hex'));
 }
 
 /** The index of the entry with this name in directory `directory`, or -1. `to` is one past its last byte. */

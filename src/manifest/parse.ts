@@ -33,6 +33,7 @@ const GID = keyword('gid');
 const NLINK = keyword('nlink');
 const SIZE = keyword('size');
 const SHA256 = keyword('sha256digest');
+const FS_VERITY = Buffer.from(' tags=fsverity:sha256:', 'latin1');
 const LINK = keyword('link');
 const DEVICE = Buffer.from(' device=native,', 'latin1');
 const XATTR = Buffer.from(' xattr.', 'latin1');
@@ -130,14 +131,14 @@ function readLine(reader: LineReader, paths: PathReader, builder: TreeBuilder, r
     if (row.nlink === 0) reader.fail('manifest-syntax', 'nlink is 0');
   }
   let digestAt = -1;
+  let verityAt = -1;
   let link: Uint8Array = NO_BYTES;
   if (row.type === TYPE_FILE) {
     reader.keyword(SIZE);
     row.size = reader.decimal(Number.MAX_SAFE_INTEGER, 'size');
     reader.keyword(SHA256);
-    digestAt = reader.at;
-    reader.at += 64;
-    if (reader.at > reader.end) reader.fail('manifest-syntax', 'sha256digest is cut off');
+    digestAt = takeDigest(reader, 'sha256digest');
+    if (reader.optionalPrefix(FS_VERITY)) verityAt = takeDigest(reader, 'the fs-verity digest');
   } else if (row.type === TYPE_LINK) {
     reader.keyword(LINK);
     link = readTarget(reader);
@@ -157,7 +158,21 @@ function readLine(reader: LineReader, paths: PathReader, builder: TreeBuilder, r
   if (digestAt >= 0 && !builder.setDigest(index, reader.bytes, digestAt)) {
     reader.fail('manifest-syntax', 'sha256digest is not 64 lower-case hexadecimal digits');
   }
+  if (verityAt >= 0 && !builder.setVerity(index, reader.bytes, verityAt)) {
+    reader.fail(
+      'manifest-syntax',
+      'the fs-verity digest is not 64 lower-case hexadecimal digits, or only zeros',
+    );
+  }
   if (link.length > 0 || xattrs.length > 0) builder.setExtra(index, link, xattrs);
+}
+
+/** Passes over 64 digits; where they begin. */
+function takeDigest(reader: LineReader, what: string): number {
+  const from = reader.at;
+  reader.at += 64;
+  if (reader.at > reader.end) reader.fail('manifest-syntax', `${what} is cut off`);
+  return from;
 }
 
 function readTarget(reader: LineReader): Uint8Array {

@@ -31,6 +31,8 @@ export class TreeBuilder {
   #nlink: Uint32Array;
   #size: Float64Array;
   #digest: Uint8Array;
+  // Most manifests have no such digest: then there is no memory for it.
+  #verity = new Uint8Array(0);
   #extraAt: Uint32Array;
   // The first place is 1: 0 means none.
   #extras = new Uint8Array(1024);
@@ -73,14 +75,15 @@ export class TreeBuilder {
 
   /** Sets the SHA-256 of entry `index` from 64 lower-case hexadecimal digits; false where they are not that. */
   setDigest(index: number, hex: Uint8Array, from: number): boolean {
-    let bad = 0;
-    for (let i = 0; i < 32; i += 1) {
-      const high = HEX[hex[from + 2 * i] ?? 0] ?? 0xff;
-      const low = HEX[hex[from + 2 * i + 1] ?? 0] ?? 0xff;
-      bad |= high | low;
-      this.#digest[index * 32 + i] = (high << 4) | low;
-    }
-    return bad < 16;
+    return setHex(this.#digest, index, hex, from);
+  }
+
+  /** The same for its fs-verity digest, which is never all zeros: in the tree, that is none. */
+  setVerity(index: number, hex: Uint8Array, from: number): boolean {
+    const need = this.type.length * 32;
+    if (this.#verity.length < need) this.#verity = grown(this.#verity, need);
+    const isHex = setHex(this.#verity, index, hex, from);
+    return isHex && this.#verity.subarray(index * 32, index * 32 + 32).some((byte) => byte !== 0);
   }
 
   /** Sets the target and the attributes (`packXattrs`) of entry `index`; either may be empty. */
@@ -116,6 +119,7 @@ export class TreeBuilder {
       nlink: shared(this.#nlink, count),
       size: shared(this.#size, count),
       digest: shared(this.#digest, count * 32),
+      verity: this.#verity.length === 0 ? this.#verity : shared(this.#verity, count * 32),
       extraAt: shared(this.#extraAt, count),
       extras: shared(this.#extras, this.#extraEnd),
       childAt,
@@ -146,6 +150,18 @@ const HEX: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) => {
   const digit = '0123456789abcdef'.indexOf(String.fromCharCode(byte));
   return digit < 0 ? 0xff : digit;
 });
+
+/** Writes 32 bytes at place `index` from 64 lower-case hexadecimal digits; false where they are not that. */
+function setHex(out: Uint8Array, index: number, hex: Uint8Array, from: number): boolean {
+  let bad = 0;
+  for (let i = 0; i < 32; i += 1) {
+    const high = HEX[hex[from + 2 * i] ?? 0] ?? 0xff;
+    const low = HEX[hex[from + 2 * i + 1] ?? 0] ?? 0xff;
+    bad |= high | low;
+    out[index * 32 + i] = (high << 4) | low;
+  }
+  return bad < 16;
+}
 
 function grown<C extends Column>(column: C, length: number): C {
   const make = column.constructor as new (buffer: SharedArrayBuffer) => C;

@@ -76,6 +76,7 @@ export const measureSettings: Reader<MeasureRules> = meaningful(
       mounts: optional(list(writtenMount, { max: 256 })),
       extensions: optional(list(extension)),
       rehash: optional(record({ hours: optional(rehashHours), corePercent: optional(rehashCorePercent) })),
+      fsVerity: optional(bool),
     }),
     ({ presets = [], rehash, ...written }) => {
       const rules: MeasureRules = {
@@ -90,6 +91,7 @@ export const measureSettings: Reader<MeasureRules> = meaningful(
           hours: rehash?.hours ?? DEFAULT_REHASH.hours,
           corePercent: rehash?.corePercent ?? DEFAULT_REHASH.corePercent,
         },
+        fsVerity: written.fsVerity ?? false,
       };
       return withPresets(rules, presets);
     },

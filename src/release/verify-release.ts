@@ -1,6 +1,6 @@
 import type { Finding } from '../base/finding.ts';
 import { type BoundsFound, scanBounds } from '../host/bounds-scan.ts';
-import { type CheckResult, createTreeChecker } from '../host/check-tree.ts';
+import { type WholeResult, createTreeChecker } from '../host/check-tree.ts';
 import { MAX_FINDINGS } from '../host/finding-list.ts';
 import { type LoadedRelease, type ReleasePlace, loadRelease } from '../host/load-release.ts';
 import type { Progress } from '../host/measure-tree.ts';
@@ -16,7 +16,7 @@ export type VerifyOptions = {
 };
 
 /** What `verifyRelease` found; `check` is there where a root was given. */
-export type Verified = { loaded: LoadedRelease; check: CheckResult | undefined };
+export type Verified = { loaded: LoadedRelease; check: WholeResult | undefined };
 
 /**
  * Verifies a bundle against a trust set and, with a root, every file of the image against its manifest and what
@@ -51,10 +51,10 @@ export async function verifyRelease(options: VerifyOptions): Promise<Verified> {
 
 /** The mounts' findings come first: they say what the files were read through. */
 function withFindings(
-  check: CheckResult,
+  check: WholeResult,
   looked: readonly Finding[],
   beyond: BoundsFound | undefined,
-): CheckResult {
+): WholeResult {
   const mounts = [...new Map(looked.map((found) => [`${found.kind} ${found.path}`, found])).values()];
   const findings = [...mounts, ...(beyond?.findings ?? []), ...check.findings].slice(0, MAX_FINDINGS);
   return {

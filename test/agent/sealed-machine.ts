@@ -144,7 +144,7 @@ async function sealImage(
   sealing: Sealing,
 ): Promise<void> {
   const { signers = [key], trusted = [key], policy = formatPolicyDocument(POLICY) } = sealing;
-  const rules: MeasureRules = PREDICATE.measure;
+  const rules: MeasureRules = sealing.predicate?.measure ?? PREDICATE.measure;
   await writeFile(
     machine.trust,
     trustYaml(trusted, {

@@ -14,6 +14,8 @@ const dirLine = (path: string): string => `${path} type=dir mode=0755 uid=0 gid=
 const manifestOf = (...lines: string[]): Buffer =>
   Buffer.from(`${MANIFEST_HEADER}${lines.map((line) => `${line}\n`).join('')}`, 'latin1');
 
+const verityLine = (digest: string): string => `${fileLine('./a')} tags=fsverity:sha256:${digest}`;
+
 function refusal(bytes: Uint8Array): { code: string; message: string } {
   try {
     parseManifest(bytes);
@@ -98,6 +100,20 @@ describe('parseManifest', () => {
     ],
     ['a digest cut short', 'manifest-syntax', [ROOT, fileLine('./a').slice(0, -1)]],
     ['a digest too long', 'manifest-syntax', [ROOT, `${fileLine('./a')}0`]],
+    ['an fs-verity digest in upper case', 'manifest-syntax', [ROOT, verityLine(SOME_DIGEST.toUpperCase())]],
+    ['another tag', 'manifest-syntax', [ROOT, `${fileLine('./a')} tags=a`]],
+    ['an fs-verity digest cut short', 'manifest-syntax', [ROOT, verityLine(SOME_DIGEST.slice(1))]],
+    ['an fs-verity digest of zeros', 'manifest-syntax', [ROOT, verityLine('0'.repeat(64))]],
+    [
+      'an fs-verity digest of a link',
+      'manifest-syntax',
+      [ROOT, `./a type=link mode=0777 uid=0 gid=0 nlink=1 tags=fsverity:sha256:${SOME_DIGEST} link=b`],
+    ],
+    [
+      'two fs-verity digests',
+      'manifest-syntax',
+      [ROOT, `${verityLine(SOME_DIGEST)} tags=fsverity:sha256:${SOME_DIGEST}`],
+    ],
     ['an escape of a plain byte', 'manifest-syntax', [ROOT, fileLine('./\\141')]],
     ['an escaped slash', 'manifest-syntax', [ROOT, fileLine('./a\\057b')]],
     ['escaped dots', 'manifest-syntax', [ROOT, fileLine('./\\056\\056')]],

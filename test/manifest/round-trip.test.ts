@@ -18,6 +18,7 @@ describe('formatManifest and parseManifest', () => {
         expect(manifest.size).toBe(entries.length);
         const files = entries.filter(({ type }) => type === 'file');
         expect(manifest.files).toBe(files.length);
+        expect(manifest.fsVerity).toBe(files.filter(({ fsVerity }) => fsVerity !== undefined).length);
         expect(manifest.bytes).toBe(files.reduce((sum, { size }) => sum + (size ?? 0), 0));
       }),
     );

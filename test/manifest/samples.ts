@@ -67,6 +67,7 @@ const details = fc.record({
   // A hundred of the largest still add up to an exact number.
   size: fc.oneof(fc.nat(), fc.nat({ max: 2 ** 46 })),
   sha256: fc.uint8Array({ minLength: 4, maxLength: 4 }).map(sha256),
+  fsVerity: fc.option(fc.uint8Array({ minLength: 4, maxLength: 4 }).map(sha256), { nil: undefined }),
   link: rawBytes(30),
   major: fc.nat(0xfff),
   minor: fc.nat(0xf_ffff),
@@ -83,6 +84,7 @@ function entryOf(at: string, detail: typeof details extends fc.Arbitrary<infer T
     gid,
     ...(type === 'dir' ? {} : { nlink }),
     ...(type === 'file' ? { size, sha256: digest } : {}),
+    ...(type === 'file' && detail.fsVerity !== undefined ? { fsVerity: detail.fsVerity } : {}),
     ...(type === 'link' ? { link: target } : {}),
     ...(type === 'char' || type === 'block' ? { rdev: { major, minor } } : {}),
     ...(detail.xattrs === undefined ? {} : { xattrs: detail.xattrs }),

@@ -48,6 +48,7 @@ describe('measureSettings', () => {
       'roots: [/]',
       'mutable: [/tmp, {path: /dev, allow: [devices]}]',
       'extensions: [sysext]',
+      'fsVerity: true',
       'mounts:',
       '- {path: /usr, types: [erofs, ext4], require: [ro, nodev]}',
       '- {path: /boot/efi, types: [autofs, vfat], forbid: [rw], optional: true}',

@@ -15,6 +15,7 @@ export function rulesWith({
     mounts: [],
     extensions: [],
     rehash: DEFAULT_REHASH,
+    fsVerity: false,
     ...change,
   };
 }

@@ -23,22 +23,29 @@ export type LoopMount = {
   root: string;
   /** Writes bytes at the start of a file's content on the block device, below the mounted file system. */
   writeBelow: (path: string, bytes: string) => void;
+  /** Unmounts it and mounts it again: nothing of it stays in memory. */
+  remount: () => void;
 };
 
-/** An ext4 file system on a loop device, mounted, for the life of a test. */
-export function mountLoop(): LoopMount {
+/** An ext4 file system on a loop device, mounted, for the life of a test; with features of mkfs.ext4(8). */
+export function mountLoop(...features: string[]): LoopMount {
   const directory = temporaryDirectory();
   const [image, root] = [join(directory, 'image'), join(directory, 'root')];
   writeFileSync(image, '');
   truncateSync(image, 32 * 2 ** 20);
   mkdirSync(root);
-  execFileSync('mkfs.ext4', ['-q', '-b', '4096', '-O', '^inline_data', image]);
+  execFileSync('mkfs.ext4', ['-q', '-b', '4096', '-O', ['^inline_data', ...features].join(), image]);
   const device = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim();
   onTestFinished(() => void execFileSync('losetup', ['--detach', device]));
   execFileSync('mount', [device, root]);
   onTestFinished(() => void execFileSync('umount', [root]));
   return {
     root,
+    remount: () => {
+      execFileSync('umount', [root]);
+      execFileSync('blockdev', ['--flushbufs', device]);
+      execFileSync('mount', [device, root]);
+    },
     writeBelow: (path, bytes) => {
       execFileSync('sync', ['--file-system', root]);
       const said = execFileSync('debugfs', ['-R', `blocks /${path}`, device], {

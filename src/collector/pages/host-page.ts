@@ -93,7 +93,7 @@ function flagNotes(flags: readonly FlagRow[], now: number): Html | false {
 function nowPanel(host: HostView, report: VerifiedReport | undefined, now: number): Html {
   const { summary } = host;
   const { measured, state } = summary.verdict;
-  const mounts = report?.verdict.coverage?.mounts;
+  const { mounts, fsVerity } = report?.verdict.coverage ?? {};
   const off = Date.parse(summary.createdAt) - host.lastSeen;
   const entries: [string, Html | string | false][] = [
     ['Says', html`${state}, since ${clock(Date.parse(summary.verdict.since), now)}`],
@@ -106,6 +106,11 @@ function nowPanel(host: HostView, report: VerifiedReport | undefined, now: numbe
       measured === undefined
         ? '—'
         : `${count(measured.files, 'file')}, ${megabytes(measured.bytes)} in ${measured.seconds.toFixed(1)} s`,
+    ],
+    [
+      'fs-verity',
+      fsVerity !== undefined &&
+        `${fsVerity.vouched.toLocaleString('en')} of ${count(fsVerity.recorded, 'file')} vouched for by the kernel`,
     ],
     ['Mounts', mounts !== undefined && mountList(mounts)],
     ['Last report', host.fresh ? 'made just now, proved by its nonce' : 'not proved to be recent'],
