@@ -19,14 +19,26 @@ export type Running = {
 };
 
 /** Starts the program itself with a verb. */
-export async function start(
+export function start(
+  machine: SealedMachine,
+  verb: string,
+  environment: NodeJS.ProcessEnv = {},
+  yaml = '',
+): Promise<Running> {
+  return startIn([], machine, verb, environment, yaml);
+}
+
+/** The same as an argument of other programs, which end by becoming it: `unshare …`. */
+export async function startIn(
+  before: readonly string[],
   machine: SealedMachine,
   verb: string,
   environment: NodeJS.ProcessEnv = {},
   yaml = '',
 ): Promise<Running> {
   const file = await machine.settingsFile(yaml);
-  const child = spawn(process.execPath, [MAIN, verb, '--config', file], {
+  const [program = process.execPath, ...words] = [...before, process.execPath, MAIN, verb, '--config', file];
+  const child = spawn(program, words, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], ...environment },
   });

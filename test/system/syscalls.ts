@@ -45,13 +45,26 @@ export function readAclFor(uid: number): Buffer {
   return acl;
 }
 
-/** Writes the first bytes of a file through a shared memory map, and does not ask for them to be written back. */
-export function writeThroughMap(path: string, byte: number, count: number): void {
+/** The first page of a file, mapped and shared: what is written there is in the file. */
+export type SharedMap = { write: (byte: number, count: number) => void; close: () => void };
+
+/** Maps a file and closes it; the map stays. */
+export function mapShared(path: string): SharedMap {
   const PROT_READ_WRITE = 3;
   const MAP_SHARED = 1;
+  const PAGE_BYTES = 4096;
   const file = openSync(path, constants.O_RDWR);
-  const at = mmap(0, 4096, PROT_READ_WRITE, MAP_SHARED, file, 0);
-  memset(at, byte, count);
-  munmap(at, 4096);
+  const at = mmap(0, PAGE_BYTES, PROT_READ_WRITE, MAP_SHARED, file, 0);
   closeSync(file);
+  return {
+    write: (byte, count) => void memset(at, byte, count),
+    close: () => void munmap(at, PAGE_BYTES),
+  };
+}
+
+/** Writes the first bytes of a file through a shared memory map, and does not ask for them to be written back. */
+export function writeThroughMap(path: string, byte: number, count: number): void {
+  const map = mapShared(path);
+  map.write(byte, count);
+  map.close();
 }
