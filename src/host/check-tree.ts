@@ -12,6 +12,7 @@ import { HostError } from './host-error.ts';
 import { close } from './linux.ts';
 import { SCOPE_OPEN, besideJob } from './measure-job.ts';
 import { type Scope, isBundleMeasured, scopeBits, scopeOf } from './measure-scope.ts';
+import { createMountIdCheck } from './mount-ids.ts';
 import { checkMutableFiles } from './mutable-files.ts';
 import { openRoot } from './open-root.ts';
 import { planJob } from './plan-job.ts';
@@ -100,6 +101,7 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
   const unlisted = scope.absent.filter((path) => !isListed(tree, bits, path));
   const job = planJob(tree, bits, scope, workers);
   const slices = lookSlices(job);
+  const mountIds = createMountIdCheck(root);
   const whole = new HashPool(root, job, workers);
   let isClosed = false;
   const ofOne = (): (() => HashPool) => {
@@ -126,9 +128,13 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
   ): Promise<CheckResult & { vouched: number; direct: number }> => {
     const started = performance.now();
     const time = now();
+    const checkMounts = mountIds.begin();
     const { answers, files, bytes } = await pool().run({ ...options, now: time });
     const list = new FindingList();
-    for (const { findings, total } of answers) list.merge(findings, total);
+    for (const { findings, total, mounts } of answers) {
+      list.merge(findings, total);
+      for (const { path, found } of checkMounts(mounts, time.toISOString())) list.add(path, found);
+    }
     if (withBeside) findBeside(time, list);
     const direct = answers.reduce((sum, answer) => sum + answer.direct, 0);
     const vouched = answers.reduce((sum, answer) => sum + answer.vouched, 0);

@@ -54,6 +54,7 @@ export class DirectoryInspector {
     // What is mounted on a mutable directory (/proc, /run, /tmp) brings a mode and an owner of its own, which
     // the image can't know; all that lies there is mutable anyway.
     if ((scope & SCOPE_MUTABLE) !== 0 && stat.isMountRoot) return;
+    on.noteMount(index);
     if (on.run.mode === 'sweep' && on.isUnchanged(index)) return;
     on.forget(index);
     const attributes = xattrs.ofDescriptor(descriptor);

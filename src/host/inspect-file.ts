@@ -60,6 +60,7 @@ export class FileInspector {
     if (this.#open < 0) return this.#cannotOpen(directory, index, errno());
     const error = stat.of(this.#open);
     if (error !== 0) return this.#unreadable(index, error);
+    on.noteMount(index);
     if (stat.type !== TYPE_FILE || stat.size !== tree.size[index]) {
       on.report(index, compareEntry(entryAt(tree, index), entryOfStat(pathOf(tree, index)), on.run.at));
       return true;

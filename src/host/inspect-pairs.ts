@@ -48,6 +48,7 @@ export class PairInspector {
     if (stat.of(opened) !== 0 || stat.type !== TYPE_FILE || stat.size !== on.job.tree.size[index]) {
       return this.#leave(opened, index);
     }
+    on.noteMount(index);
     stat.stamp(this.#stamp, 0);
     const kernel = on.askKernel(index, opened);
     if (kernel === 'other') return this.#leave(opened, index);

@@ -184,6 +184,7 @@ class TreeInspector {
     const error = stat.at(within, on.nameAddress(index));
     if (error === ENOENT || error === ENOTDIR) return on.reportMissing(index);
     if (error !== 0) return on.reportUnreadable(index, error);
+    on.noteMount(index);
     if (on.run.mode === 'sweep' && on.isUnchanged(index)) return;
     if (tree.type[index] === TYPE_FILE && stat.type === TYPE_FILE) return files.inspect(within, index);
     this.#unopened(within, index);

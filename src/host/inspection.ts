@@ -20,6 +20,9 @@ import { STAMP_WORDS } from './stat.ts';
  */
 const SETTLE_SECONDS = 40;
 
+/** Mounts noted in a run; a tree with more is one that a release describes mount by mount, or drift already. */
+const MAX_MOUNTS_NOTED = 1024;
+
 /** A thread that takes a share of a core works this long between two rests, in milliseconds. */
 const REST_AFTER_MS = 5;
 
@@ -33,6 +36,8 @@ export class Inspection {
   direct = 0;
   /** Files that the kernel vouched for. */
   vouched = 0;
+  readonly #mounts = new Map<number, number>();
+  #mount = 0;
   readonly #counters: number;
   readonly #names: number;
   #busySince = performance.now();
@@ -94,6 +99,14 @@ export class Inspection {
   reportUnreadable(index: number, error: number, more: readonly Finding[] = []): void {
     const expected = entryAt(this.job.tree, index);
     this.report(index, [unreadableFinding(expected, errnoName(error), this.run.at), ...more]);
+  }
+
+  /** Takes down on which mount entry `index` lies, which `stat` is of. */
+  noteMount(index: number): void {
+    const { mountId } = stat;
+    if (mountId === this.#mount || mountId === 0) return;
+    this.#mount = mountId;
+    if (this.#mounts.size < MAX_MOUNTS_NOTED && !this.#mounts.has(mountId)) this.#mounts.set(mountId, index);
   }
 
   /** Whether mode, owner and link count in `stat` are the entry's. */
@@ -171,6 +184,7 @@ export class Inspection {
       findings: this.findings.first(),
       total: this.findings.total,
       xattrs: this.xattrs,
+      mounts: [...this.#mounts].map(([id, index]) => ({ id, path: pathOf(this.job.tree, index) })),
       vouched: this.vouched,
       direct: this.direct,
     };

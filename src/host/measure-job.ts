@@ -1,6 +1,7 @@
 import type { BytePath } from '../base/byte-path.ts';
 import { type PackedTree, TYPE_FILE } from '../manifest/packed-tree.ts';
 import type { PlacedFinding } from './finding-list.ts';
+import type { MountSeen } from './mount-ids.ts';
 import { type LinkedDigestsMemory, allocateLinkedDigests } from './linked-digests.ts';
 
 /**
@@ -81,6 +82,8 @@ export type MeasureAnswer = {
   total: number;
   /** In mode `measure`: attributes of files, by index. */
   xattrs: { index: number; bytes: Uint8Array }[];
+  /** Mounts on which entries were found to lie, each with the first of them. */
+  mounts: MountSeen[];
   /** Files whose content the kernel vouched for by fs-verity, and which were not read. */
   vouched: number;
   /** In mode `rehash`: bytes read from the disk itself; the rest after the cache was told to let go of them. */

@@ -1,8 +1,10 @@
 import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, EMPTY_NAME, Pinned, errno, statx } from './linux.ts';
 import { TYPE_CHAR, TYPE_BLOCK, TYPE_DIR, TYPE_FILE, TYPE_LINK } from '../manifest/packed-tree.ts';
 
-/** All of the basic fields but the access time and blocks: the mask of linux/stat.h. */
-const WANTED = 0x3df;
+/** STATX_MNT_ID (Linux 5.8). */
+const MOUNT_ID = 0x1000;
+/** All of the basic fields but the access time and blocks, and the mount: the mask of linux/stat.h. */
+const WANTED = 0x3df | MOUNT_ID;
 
 const TYPE_FIFO = 5;
 const TYPE_SOCKET = 6;
@@ -69,6 +71,10 @@ export class Stat {
   /** Whether the kernel checks what is read of the file: STATX_ATTR_VERITY (Linux 5.5). */
   get isVerity(): boolean {
     return ((this.#words[2] ?? 0) & 0x10_0000) !== 0;
+  }
+  /** The mount through which the inode was reached, as the mount table numbers it; 0 where the kernel does not say. */
+  get mountId(): number {
+    return ((this.#words[0] ?? 0) & MOUNT_ID) === 0 ? 0 : (this.#words[36] ?? 0);
   }
   /** Seconds since 1970 of the last change to the inode, in the kernel's clock. */
   get changedAt(): number {

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -180,5 +180,35 @@ describe("attack table: the agent's mount namespace", () => {
     const socket = await agentApart(machine, before);
     const seen = { view: 'init', shown: [{ path: '/' }] };
     expect(await untilState(socket, 'trusted')).toMatchObject({ driftTotal: 0, coverage: { mounts: seen } });
+  });
+});
+
+describe('attack table: a mount table that lies', () => {
+  /** What `sealborn verify` finds in a namespace where something was mounted and another procfs shows it not. */
+  function verifyUnder(machine: SealedMachine, mounting: string): { kind: string; path: string }[] {
+    const script =
+      'set -e; cd "$1"; mkdir -p fake/self proc; cp /proc/self/mountinfo fake/self/mountinfo; ' +
+      // All else of procfs stays as it is.
+      `mount --bind /proc proc; ln -s "$1/proc/self/fd" fake/self/fd; ${mounting}; ` +
+      'mount --bind fake /proc; shift; exec "$@"';
+    const verify = ['verify', machine.bundle, '--trust', machine.trust, '--root', machine.root, '--json'];
+    const words = ['-m', 'sh', '-c', script, 'sh', machine.directory, process.execPath, MAIN, ...verify];
+    const { stdout } = spawnSync('unshare', words, { encoding: 'utf8' });
+    return (JSON.parse(stdout) as { drift: { kind: string; path: string }[] }).drift;
+  }
+
+  asRoot.each([
+    ['6: a bind mount of identical content over a file', 'usr/bin/app', 'overmounted /usr/bin/app'],
+    ['7: a bind mount of identical content over a directory', 'etc', 'overmounted /etc'],
+  ])('%s, in no table: overmounted, by what the kernel says of the inode', async (_, path, finding) => {
+    const machine = await sealWith();
+    const mounting = `cp -a image/${path} copy; mount --bind copy image/${path}`;
+    const found = verifyUnder(machine, mounting);
+    expect(found.map((one) => `${one.kind} ${one.path}`)).toEqual([finding]);
+    expect(found).toMatchObject([{ actual: expect.stringContaining('the kernel names mount') as string }]);
+  });
+
+  asRoot('6: the same table where nothing was mounted: clean', async () => {
+    expect(verifyUnder(await sealWith(), ':')).toEqual([]);
   });
 });
