@@ -37,7 +37,7 @@ export async function startIn(
   yaml = '',
 ): Promise<Running> {
   const file = await machine.settingsFile(yaml);
-  const [program = process.execPath, ...words] = [...before, process.execPath, MAIN, verb, '--config', file];
+  const [program, ...words] = [...before, process.execPath, MAIN, verb, '--config', file] as const;
   const child = spawn(program, words, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], ...environment },
