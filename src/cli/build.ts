@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 
 import type { Built } from '../release/build-release.ts';
 import { EXIT } from './exit-codes.ts';
-import { progressBar } from './progress-bar.ts';
+import { countBar, progressBar } from './progress-bar.ts';
 import { type Terminal, formatBytes, formatCount, formatSeconds, labelled } from './terminal.ts';
 import { type CliContext, action, addVerb, printJson, wholeNumber } from './verb.ts';
 
@@ -49,6 +49,7 @@ export function addBuildVerb(program: Command, context: CliContext): void {
       action<BuildFlags, [string]>(context, async (options, repository) => {
         const { buildRelease } = await import('../release/build-release.ts');
         const { terminal } = context;
+        const testing = countBar('testing', 'questions', terminal);
         const bar = progressBar('measuring', terminal);
         let built: Built;
         try {
@@ -62,9 +63,14 @@ export function addBuildVerb(program: Command, context: CliContext): void {
             ...(options.workers === undefined ? {} : { workers: options.workers }),
             now: new Date(),
             sourceDateEpoch: process.env['SOURCE_DATE_EPOCH'],
-            onProgress: bar.update,
+            onTested: testing.update,
+            onProgress: (progress) => {
+              testing.clear();
+              bar.update(progress);
+            },
           });
         } finally {
+          testing.clear();
           bar.clear();
         }
         warn(built, terminal);

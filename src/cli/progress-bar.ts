@@ -3,6 +3,11 @@ import { type Terminal, formatBytes, formatCount } from './terminal.ts';
 
 export type ProgressBar = { update: (progress: Progress) => void; clear: () => void };
 
+export type CountBar = { update: (done: number, total: number) => void; clear: () => void };
+
+/** Milliseconds between two drawings of what counts fast: no eye sees more. */
+const REDRAW_MS = 100;
+
 /** Ends of a command that come while a bar is drawn: Ctrl-C, kill, a terminal that goes away. */
 const ENDS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -33,6 +38,53 @@ export function progressBar(doing: string, terminal: Terminal): ProgressBar {
     },
     clear,
   };
+}
+
+/**
+ * The same for work that never waits: a bar, how many, and time left. It may be told of each of thousands. It listens
+ * to no signal: one that comes during such work would wait for its end, where unheard it ends the process at once.
+ */
+export function countBar(doing: string, what: string, terminal: Terminal): CountBar {
+  const since = performance.now();
+  let last = since;
+  let drawn = false;
+  return {
+    update: (done, total) => {
+      const now = performance.now();
+      // What is done in the time of one drawing is not worth a line.
+      if (!terminal.interactive || now - last < REDRAW_MS) return;
+      [last, drawn] = [now, true];
+      const count = { done, total, seconds: (now - since) / 1000 };
+      terminal.err(`\r${countLine(doing, what, count, terminal.columns - 1)}\u001b[K`);
+    },
+    clear: () => {
+      if (drawn) terminal.err('\r\u001b[K');
+      drawn = false;
+    },
+  };
+}
+
+/** The line that a `countBar` shows, of at most `width`. */
+export function countLine(
+  doing: string,
+  what: string,
+  { done, total, seconds }: { done: number; total: number; seconds: number },
+  width: number,
+): string {
+  const part = total === 0 ? 1 : done / total;
+  const percent = `${Math.floor(part * 100)}%`;
+  const all = `${formatCount(done)}/${formatCount(total)} ${what}`;
+  const left = part > 0.02 && seconds > 0.5 ? timeLeft((seconds / part) * (1 - part)) : '';
+  return widest(
+    doing,
+    [
+      [`${bar(part, 24)} ${percent}`, all, left],
+      [`${bar(part, 12)} ${percent}`, all, left],
+      [percent, all, left],
+      [percent],
+    ],
+    width,
+  );
 }
 
 /**

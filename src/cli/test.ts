@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { RepositoryTests } from '../release/policy-tests.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { reportFailure } from './failure.ts';
+import { countBar } from './progress-bar.ts';
 import { untilStopped } from './signals.ts';
 import { type Terminal, formatCount } from './terminal.ts';
 import { type CliContext, action, addVerb, printJson } from './verb.ts';
@@ -49,7 +50,14 @@ async function runTests(directory: string, options: TestFlags, terminal: Termina
   const { environments, gates } = repository.settings;
   if (options.environment !== undefined) requireEnvironment(repository, options.environment);
   const asked = options.environment === undefined ? environments : [options.environment];
-  const results = runRepositoryTests(repository, compileRepository(repository), asked);
+  const document = compileRepository(repository);
+  const bar = countBar('testing', 'questions', terminal);
+  let results: RepositoryTests[];
+  try {
+    results = runRepositoryTests(repository, document, asked, bar.update);
+  } finally {
+    bar.clear();
+  }
   if (options.junit !== undefined) {
     const { formatJunit } = await import('../release/junit.ts');
     const { writeFileAtomic } = await import('../host/files.ts');

@@ -116,13 +116,14 @@ export function createCedar(
         };
   const parsed = preparsePolicySet(name, set);
   if (parsed.type === 'failure') throw new TypeError(parsed.errors.map(({ message }) => message).join('; '));
-  // Of lists that are handed over again and again only the first is made ready.
-  const ready = new WeakMap<readonly BakedEntity[], EntityJson[]>();
-  const readyFor = (list: readonly BakedEntity[]): EntityJson[] => {
-    const known = ready.get(list) ?? list.map((entity) => exact(entity) as EntityJson);
-    ready.set(list, known);
-    return known;
-  };
+  // Entities are handed over again and again, mostly in other lists: each is made ready once.
+  const ready = new WeakMap<BakedEntity, EntityJson>();
+  const readyFor = (list: readonly BakedEntity[]): EntityJson[] =>
+    list.map((entity) => {
+      let json = ready.get(entity);
+      if (json === undefined) ready.set(entity, (json = exact(entity) as EntityJson));
+      return json;
+    });
   return (question) => {
     const { context, described = [], ...uids } = question;
     const baked = readyFor(entitiesFor(question));

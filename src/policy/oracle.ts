@@ -1,8 +1,8 @@
-import { type CedarAnswer, type CedarQuestion, createCedar } from './cedar-wasm.ts';
+import { createCedarByAction } from './cedar-by-action.ts';
+import type { CedarAnswer, CedarQuestion } from './cedar-wasm.ts';
 import { type PolicyDocument, formatUid } from './document.ts';
 import { loadEntities } from './entity-store.ts';
 import type { Decision, Engine } from './engine.ts';
-import { reachableEntities } from './reachable.ts';
 import { type Question, readQuestionChecked } from './read-question.ts';
 import { jsonOfRecord } from './read-value.ts';
 import { readSchema } from './schema.ts';
@@ -19,7 +19,8 @@ export type Disagreement = { question: Question; engine: Decision; cedar: CedarA
 export function findDisagreements(
   document: PolicyDocument,
   engine: Engine,
-  questions: Iterable<Question>,
+  questions: readonly Question[],
+  onProgress: (done: number, total: number) => void = () => undefined,
 ): Disagreement[] {
   const actions = readSchema(document.schema).actions.map(({ uid, parents }) => ({
     uid,
@@ -29,11 +30,12 @@ export function findDisagreements(
   const written = new Set(document.entities.map(({ uid }) => formatUid(uid)));
   // Cedar is given no schema, so the actions that only the schema names are added to the entities.
   const entities = [...document.entities, ...actions.filter(({ uid }) => !written.has(formatUid(uid)))];
-  const cedar = createCedar(document.policies, reachableEntities(entities, document.policies));
+  const cedar = createCedarByAction(document.policies, entities);
   const read = cedarReader(document);
   const forbids = new Set(document.policies.filter(({ effect }) => effect === 'forbid').map(({ id }) => id));
   const found: Disagreement[] = [];
-  for (const question of questions) {
+  for (const [index, question] of questions.entries()) {
+    onProgress(index, questions.length);
     const asked = read(question);
     if (asked === undefined) continue;
     const answer = cedar(asked);

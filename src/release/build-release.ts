@@ -14,7 +14,7 @@ import { formatManifest } from '../manifest/format.ts';
 import { parseManifest } from '../manifest/parse.ts';
 import { formatPolicyDocument } from '../policy/document.ts';
 import { compileRepository } from './compile-repository.ts';
-import { requirePassed, runRepositoryTests } from './policy-tests.ts';
+import { type TestProgress, requirePassed, runRepositoryTests } from './policy-tests.ts';
 import { ReleaseError } from './release-error.ts';
 import { type Repository, readRepository, requireEnvironment } from './repository.ts';
 import { type Source, readSourceOf } from './source.ts';
@@ -36,6 +36,7 @@ export type BuildOptions = {
   /** SOURCE_DATE_EPOCH, as text, where it is set. */
   sourceDateEpoch: string | undefined;
   onProgress?: (progress: Progress) => void;
+  onTested?: TestProgress;
 };
 
 export type Built = {
@@ -64,7 +65,7 @@ export async function buildRelease(options: BuildOptions): Promise<Built> {
   const source = await readSourceOf(options.repository, repository.settings.source);
 
   const document = compileRepository(repository);
-  const [tests] = runRepositoryTests(repository, document, [options.environment]);
+  const [tests] = runRepositoryTests(repository, document, [options.environment], options.onTested);
   if (tests === undefined) throw new TypeError('one environment has one result');
   requirePassed(tests, repository.settings.gates);
   const policy = formatPolicyDocument(document);

@@ -26,20 +26,26 @@ export type RepositoryTests = TestResult & {
   digest: Sha256;
 };
 
+/** Told how many of the questions both engines were asked. */
+export type TestProgress = (done: number, total: number) => void;
+
+/** Questions of a repository at most: with thousands of policies, asking two engines takes some 10 ms each. */
+const MAX_QUESTIONS = 200_000;
 /** Failures that an error message shows at most. */
 const MAX_SHOWN = 20;
 
 /**
- * Runs the matrices of `tests/`, of questions and of requests, that are for these environments, on the engine that decides on the host and on
- * Cedar's own: once for all environments that have the same tests.
- * @throws PolicyError, AccessError where a test file is malformed; ReleaseError `environment-unknown` where a test is for an
- * environment that there is none of, `engines-disagree` where the two engines do not say the same, which is a fault
- * of sealborn
+ * Runs the matrices of `tests/`, of questions and of requests, that are for these environments, on the engine that
+ * decides on the host and on Cedar's own: once for all environments that have the same tests.
+ * @throws PolicyError, AccessError where a test file is malformed; ReleaseError `environment-unknown` where a test is
+ * for an environment that there is none of, `tests-too-many`, `engines-disagree` where the two engines do not say the same, which is a
+ * fault of sealborn
  */
 export function runRepositoryTests(
   repository: Repository,
   document: PolicyDocument,
   environments: readonly string[],
+  onProgress?: TestProgress,
 ): RepositoryTests[] {
   const { settings, tests } = repository;
   const stream = sha256Stream();
@@ -53,9 +59,10 @@ export function runRepositoryTests(
     ...readTestMatrix(bytes, file),
     ...readRequestTests(bytes, file, access),
   ]);
+  requireBounded(all.length);
   for (const test of all) requireEnvironments(test, settings.environments);
   const engine = createEngine(document);
-  requireAgreement(findDisagreements(document, engine, all.map(questionOfCase)));
+  requireAgreement(findDisagreements(document, engine, all.map(questionOfCase), onProgress));
   const ids = document.policies.map(({ id }) => id);
   const selection = (environment: string): string =>
     all.map((test) => (isFor(test, environment) ? '1' : '0')).join('');
@@ -84,6 +91,18 @@ function requireEnvironments({ file, line, environments = [] }: TestCase, known:
       `${file}:${line}: "${environment}" is no environment of this repository; sealborn.yaml lists ${known.join(', ')}`,
     );
   }
+}
+
+/** @throws ReleaseError `tests-too-many` */
+function requireBounded(count: number): void {
+  if (count <= MAX_QUESTIONS) return;
+  throw new ReleaseError(
+    'tests-too-many',
+    `tests/ asks ${count} questions; at most ${MAX_QUESTIONS} are asked`,
+    {
+      hint: 'A matrix multiplies principals, actions and resources: take one of each kind rather than all.',
+    },
+  );
 }
 
 /** Policies that a gate of the repository wants decided by a test, and that none decides. */

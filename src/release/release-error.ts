@@ -5,6 +5,7 @@ export type ReleaseErrorCode =
   | 'repository-malformed'
   | 'repository-incomplete'
   | 'environment-unknown'
+  | 'tests-too-many'
   | 'source-unknown'
   | 'source-date-invalid'
   | 'tests-failed'

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
+import { createCedarByAction } from '../../src/policy/cedar-by-action.ts';
 import { type CedarAnswer, type CedarQuestion, createCedar } from '../../src/policy/cedar-wasm.ts';
+import { readPolicies } from '../../src/policy/compile-policies.ts';
 import { compilePolicy } from '../../src/policy/compile.ts';
 import type { BakedEntity, EntityUid } from '../../src/policy/document.ts';
 import { type Question, createEngine } from '../../src/policy/engine.ts';
@@ -76,6 +78,59 @@ describe('findDisagreements', () => {
     const engine = createEngine(withNew);
     expect(engine.decide(question).policies.map(({ id }) => id)).toContain('group');
     expect(findDisagreements(withNew, engine, [question])).toEqual([]);
+  });
+});
+
+describe('createCedarByAction', () => {
+  it('says what Cedar says of all policies at once, and tells of its progress', () => {
+    const decided = new Set<string>();
+    for (let seed = 0; seed < 20; seed += 1) {
+      const document = documentOf(seed);
+      const actions: BakedEntity[] = ['read', 'write', 'look'].map((id) => ({
+        uid: uid('Action', id),
+        attrs: {},
+        parents: id === 'look' ? [uid('Action', 'read')] : [uid('Action', 'all')],
+      }));
+      const more = [
+        'permit (principal, action == Action::"write", resource);',
+        'forbid (principal, action in [Action::"look", Action::"none"], resource) when { principal has boss };',
+        'permit (principal, action in Action::"read", resource);',
+        'permit (principal, action in [], resource);',
+      ].map((text, index) => `@id("more${index}") ${text}`);
+      const policies = [
+        ...document.policies,
+        ...readPolicies({ file: 'm.cedar', text: more.join('\n') }).map(({ policy }) => policy),
+      ];
+      const entities = [...document.entities, ...actions];
+      const whole = createCedar(policies, () => entities, 'whole');
+      const byAction = createCedarByAction(policies, entities);
+      const random = makeRandom(seed);
+      for (let round = 0; round < 12; round += 1) {
+        const question: CedarQuestion = {
+          principal: uid('User', `u${random(9)}`),
+          action: uid('Action', pick(random, ['read', 'write', 'look', 'other'])),
+          resource: uid('File', `f${random(3)}`),
+          context: {},
+        };
+        const answer = whole(question);
+        expect(sorted(byAction(question))).toEqual(sorted(answer));
+        for (const id of answer.determining) decided.add(id);
+      }
+    }
+    expect([...decided]).toEqual(expect.arrayContaining(['more0', 'more1', 'more2']));
+    const document = documentOf(1);
+    const told: unknown[] = [];
+    const question = {
+      principal: uid('User', 'u1'),
+      action: { name: 'read' },
+      resource: uid('File', 'f0'),
+      context: {},
+    };
+    findDisagreements(document, createEngine(document), [question, question], (...now) => told.push(now));
+    expect(told).toEqual([
+      [0, 2],
+      [1, 2],
+    ]);
   });
 });
 
