@@ -1,14 +1,17 @@
 import { BaseError } from '../base/errors.ts';
-import { type JsonValue, parseJson } from '../base/json.ts';
+import { type JsonLimits, type JsonValue, parseJson } from '../base/json.ts';
 import { isObject } from '../base/shape.ts';
 import { parseEvaluation } from '../policy/authzen.ts';
 import { PolicyError } from '../policy/policy-error.ts';
+import { answerJson } from './answer-json.ts';
 import type { Decider } from './decider.ts';
 import type { Metrics } from './metrics.ts';
 import { isRequestId } from './router.ts';
 
 /** Bytes of a line on decide.ndjson.sock at most, without its newline. */
 export const MAX_LINE_BYTES: number = 64 * 1024;
+
+const LIMITS: JsonLimits = { maxBytes: MAX_LINE_BYTES, maxDepth: 32 };
 
 /** What a client tells its answers apart by. */
 type LineId = string | number;
@@ -32,15 +35,15 @@ export function createLineAnswerer({ decider, metrics, onError }: DecideLinesOpt
   return (line, client) => {
     let id: LineId | null = null;
     try {
-      const value = parseJson(line, 'line', { maxBytes: MAX_LINE_BYTES, maxDepth: 32 });
+      const value = parseJson(line, 'line', LIMITS);
       id = readId(value);
-      const { decision, context } = decider.one(parseEvaluation(value), {
+      const answer = decider.one(parseEvaluation(value), {
         via: 'ndjson',
         client,
         requestId: String(id),
       });
       metrics.countLine('answered');
-      return JSON.stringify({ id, decision, context });
+      return `{"id":${typeof id === 'number' ? id : JSON.stringify(id)},${answerJson(answer)}}`;
     } catch (thrown) {
       metrics.countLine('refused');
       if (

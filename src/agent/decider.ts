@@ -94,30 +94,73 @@ const DENY_ALL: Engine = {
   actionNames: () => [],
 };
 
+/** How the machine stands while one request is answered: looked at once, so that a batch is answered by one release. */
+type Standing = {
+  isTrusted: boolean;
+  state: Verdict['state'];
+  engine: Engine;
+  release: AnswerContext['release'];
+};
+
 /**
  * Makes the decider. In every state but `trusted` each decision is a deny with reason `not-trusted` and the
  * state.
  */
 export function createDecider(options: DeciderOptions): Decider {
+  const { verdict, engine, metrics, account } = options;
+  const namesOf = releaseNames();
+  const look = (): Standing => {
+    const { state, release } = verdict();
+    const isTrusted = state === 'trusted' && engine !== undefined;
+    return { isTrusted, state, engine: isTrusted ? engine : DENY_ALL, release: namesOf(release) };
+  };
+  const answer = (
+    { isTrusted, state, release }: Standing,
+    question: EvaluationItem,
+    evaluation: Evaluation,
+    asked: Asked,
+    since: number,
+  ): Answer => {
+    const context: AnswerContext = { ...evaluation.context, decisionId: randomUUID() };
+    if (!isTrusted) {
+      context.reason = 'not-trusted';
+      context.state = state;
+    }
+    if (release !== undefined) context.release = release;
+    const made = { decision: isTrusted && evaluation.decision, context };
+    const seconds = (performance.now() - since) / 1000;
+    const given = account === undefined ? made : account({ question, answer: made, asked, seconds });
+    metrics.countDecision(given.context.reason, seconds);
+    return given;
+  };
   return {
     one: (question, asked) => {
-      const judge = judgeOf(options, asked);
-      return judge.answer(question, evaluate(judge.engine, question));
+      const standing = look();
+      const since = performance.now();
+      return answer(standing, question, evaluate(standing.engine, question), asked, since);
     },
     all: (batch, asked) => {
-      const judge = judgeOf(options, asked);
-      return answerAll(batch, (item) => judge.answer(item, evaluateItem(judge.engine, item)));
+      const standing = look();
+      return answerAll(batch, (item) => {
+        const since = performance.now();
+        return answer(standing, item, evaluateItem(standing.engine, item), asked, since);
+      });
     },
     search: (question, asked) => {
-      const answer = searchNow(options, question);
-      return options.accountSearch?.({ question, answer, asked }) ?? answer;
+      const found = searchNow(options, namesOf, question);
+      return options.accountSearch?.({ question, answer: found, asked }) ?? found;
     },
   };
 }
 
-function searchNow({ verdict, engine }: DeciderOptions, question: SearchRequest): SearchAnswer {
+function searchNow(
+  { verdict, engine }: DeciderOptions,
+  namesOf: ReturnType<typeof releaseNames>,
+  question: SearchRequest,
+): SearchAnswer {
   const { state, release } = verdict();
-  const named = releaseOf(release);
+  const names = namesOf(release);
+  const named = names === undefined ? {} : { release: names };
   const decisionId = randomUUID();
   if (state !== 'trusted' || engine === undefined || release === undefined) {
     return {
@@ -137,40 +180,15 @@ function searchNow({ verdict, engine }: DeciderOptions, question: SearchRequest)
   };
 }
 
-function releaseOf(release: ReleaseId | undefined): Pick<AnswerContext, 'release'> {
-  if (release === undefined) return {};
-  return { release: { name: release.name, version: release.version, commit: release.commit } };
-}
-
-type Judge = {
-  engine: Engine;
-  answer: (question: EvaluationItem, evaluation: Evaluation) => Answer;
-};
-
-/** What decides one request: the state is looked at once, so that a batch is answered by one release. */
-function judgeOf({ verdict, engine, metrics, account }: DeciderOptions, asked: Asked): Judge {
-  const { state, release } = verdict();
-  const isTrusted = state === 'trusted' && engine !== undefined;
-  const named = releaseOf(release);
-  let since = performance.now();
-  return {
-    engine: isTrusted ? engine : DENY_ALL,
-    answer: (question, { decision, context }) => {
-      const made: Answer = {
-        decision: isTrusted && decision,
-        context: {
-          ...context,
-          reason: isTrusted ? context.reason : 'not-trusted',
-          ...(isTrusted ? {} : { state }),
-          ...named,
-          decisionId: randomUUID(),
-        },
-      };
-      const seconds = (performance.now() - since) / 1000;
-      const answer = account === undefined ? made : account({ question, answer: made, asked, seconds });
-      metrics.countDecision(answer.context.reason, seconds);
-      since = performance.now();
-      return answer;
-    },
+/** What answers say of a release; the same object as long as it is the same release. */
+function releaseNames(): (release: ReleaseId | undefined) => AnswerContext['release'] {
+  let last: ReleaseId | undefined;
+  let names: AnswerContext['release'];
+  return (release) => {
+    if (release !== last) {
+      last = release;
+      names = release && { name: release.name, version: release.version, commit: release.commit };
+    }
+    return names;
   };
 }

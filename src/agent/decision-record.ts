@@ -1,7 +1,7 @@
 import type { Words } from '../attestation/statement.ts';
 import { formatUid } from '../base/entity-uid.ts';
-import type { ReleaseId } from '../base/release-id.ts';
 import { PolicyError } from '../policy/policy-error.ts';
+import { policiesJson, releaseJson } from './answer-json.ts';
 import type { Answer, AnswerContext, Asked, Decided, Searched } from './decider.ts';
 import { holdsCredential } from './credentials.ts';
 import { type LoggedInput, createMasker } from './mask-question.ts';
@@ -33,7 +33,6 @@ export function createRecorder(mask: readonly string[], labels: Words): Recorder
   );
   const tail = `,"labels":${JSON.stringify(labels)}`;
   const timestamp = isoOfMillisecond();
-  const release = jsonOfRelease();
   const head = (type: 'decision' | 'search', id: string, asked: Asked, at: Date): string => {
     let line = `"type":"${type}","decision_id":"${id}","timestamp":"${timestamp(at)}","requested_by":"${asked.client}","via":"${asked.via}"`;
     if (asked.identity !== undefined) line += identityOf(asked.identity, isSubjectSecret);
@@ -59,7 +58,7 @@ export function createRecorder(mask: readonly string[], labels: Words): Recorder
       else line += `,"errors":${isUnread && mask.length > 0 ? codesOf(errors) : all}`;
     }
     if (erased.length > 0) line += `,"erased":${JSON.stringify(erased)}`;
-    if (named !== undefined) line += `,"release":${release(named)}`;
+    if (named !== undefined) line += `,"release":${releaseJson(named)}`;
     return line + tail;
   };
   return {
@@ -71,10 +70,12 @@ export function createRecorder(mask: readonly string[], labels: Words): Recorder
     decision: ({ question, answer, asked, seconds }, at) => {
       const { decision, context } = answer;
       const { json: input, erased } = question instanceof PolicyError ? NO_QUESTION : masked(question);
+      const { policies } = context;
+      const named = policies.length > MAX_POLICIES ? policies.slice(0, MAX_POLICIES) : policies;
       let line =
         `${head('decision', context.decisionId, asked, at)},"input":${input},"result":${decision},` +
-        `"reason":"${context.reason}","policies":${JSON.stringify(context.policies.slice(0, MAX_POLICIES))}`;
-      if (context.policies.length > MAX_POLICIES) line += `,"policies_total":${context.policies.length}`;
+        `"reason":"${context.reason}","policies":${policiesJson(named)}`;
+      if (policies.length > MAX_POLICIES) line += `,"policies_total":${policies.length}`;
       if (context.ignored !== undefined) line += `,"ignored":${JSON.stringify(context.ignored)}`;
       return `${line}${foot(erased, context, question instanceof PolicyError)},"metrics":{"timer_decision_ns":${Math.round(seconds * 1e9)}}`;
     },
@@ -116,20 +117,6 @@ function isoOfMillisecond(): (at: Date) => string {
     if (at.getTime() !== time) {
       time = at.getTime();
       text = at.toISOString();
-    }
-    return text;
-  };
-}
-
-type Named = Pick<ReleaseId, 'name' | 'version' | 'commit'>;
-
-function jsonOfRelease(): (release: Named) => string {
-  let last: Named = { name: '', version: '', commit: '' };
-  let text = '';
-  return (release) => {
-    if (release.commit !== last.commit || release.version !== last.version || release.name !== last.name) {
-      last = release;
-      text = JSON.stringify(release);
     }
     return text;
   };

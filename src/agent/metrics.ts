@@ -58,8 +58,9 @@ export function createMetrics(startedAt: Date): Metrics {
   return {
     countDecision: (reason, took) => {
       decisions.set(reason, (decisions.get(reason) ?? 0) + 1);
-      const bucket = BUCKETS.findIndex((bound) => took <= bound);
-      if (bucket >= 0) buckets[bucket] = (buckets[bucket] ?? 0) + 1;
+      let bucket = 0;
+      while (took > (BUCKETS[bucket] ?? Number.POSITIVE_INFINITY)) bucket += 1;
+      if (bucket < BUCKETS.length) buckets[bucket] = (buckets[bucket] ?? 0) + 1;
       seconds += took;
       count += 1;
     },

@@ -22,17 +22,15 @@ export function isRequestId(text: string): boolean {
 export function createRouter(routes: Routes): Handler {
   const table = new Map(Object.entries(routes));
   return (request) => {
-    const answer = route(table.get(request.path), request);
-    const requestId = requestIdOf(request);
-    return {
-      ...answer,
-      headers: {
-        'cache-control': 'no-store',
-        'x-content-type-options': 'nosniff',
-        ...answer.headers,
-        ...(requestId === undefined ? {} : { 'x-request-id': requestId }),
-      },
+    const { status, headers: own, body } = route(table.get(request.path), request);
+    const headers: Record<string, string> = {
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      ...own,
     };
+    const requestId = requestIdOf(request);
+    if (requestId !== undefined) headers['x-request-id'] = requestId;
+    return { status, headers, body };
   };
 }
 

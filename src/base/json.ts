@@ -63,6 +63,25 @@ const ESCAPES: Readonly<Record<string, string>> = {
   t: '\t',
 };
 
+/**
+ * Keys that were read lately: a new string for each would have to be looked up among all names that V8 knows. Each was
+ * a key at once, so it is a string of its own and does not hold the text that it stood in.
+ */
+const recentKeys: string[] = Array.from({ length: 256 }, () => '');
+/** Longer keys are no names that come again and again. */
+const MAX_RECENT_KEY = 64;
+
+function keyAt(text: string, start: number, end: number): string {
+  const length = end - start;
+  if (length === 0 || length > MAX_RECENT_KEY) return text.slice(start, end);
+  const slot = (text.charCodeAt(start) * 31 + text.charCodeAt(end - 1) * 7 + length) & 255;
+  const recent = recentKeys[slot] ?? '';
+  if (recent.length === length && text.startsWith(recent, start)) return recent;
+  const key = text.slice(start, end);
+  recentKeys[slot] = key;
+  return key;
+}
+
 class Parser {
   readonly #text: string;
   readonly #what: string;
@@ -141,17 +160,30 @@ class Parser {
 
   /** Most strings are short and hold nothing but plain characters; those are taken in one piece. */
   #string(): string {
-    const text = this.#text;
     const start = this.#at + 1;
+    const end = this.#plainEnd(start);
+    if (end < 0) return this.#stringInPieces();
+    this.#at = end + 1;
+    return this.#text.slice(start, end);
+  }
+
+  #key(): string {
+    const start = this.#at + 1;
+    const end = this.#plainEnd(start);
+    if (end < 0) return this.#stringInPieces();
+    this.#at = end + 1;
+    return keyAt(this.#text, start, end);
+  }
+
+  /** Where the quote stands that ends a string of plain characters alone; -1 where there are others. */
+  #plainEnd(start: number): number {
+    const text = this.#text;
     for (let at = start; at < text.length; at += 1) {
       const c = text.charCodeAt(at);
-      if (c === QUOTE) {
-        this.#at = at + 1;
-        return text.slice(start, at);
-      }
+      if (c === QUOTE) return at;
       if (c < 0x20 || c === BACKSLASH || (c >= 0xd800 && c <= 0xdfff)) break;
     }
-    return this.#stringInPieces();
+    return -1;
   }
 
   #stringInPieces(): string {
@@ -225,7 +257,7 @@ class Parser {
     for (;;) {
       this.#space();
       if (this.#text[this.#at] !== '"') this.#fail('json-invalid', 'a key must be a string in double quotes');
-      const key = this.#string();
+      const key = this.#key();
       if (key in out) this.#fail('json-duplicate-key', `the key ${JSON.stringify(key)} stands here twice`);
       this.#space();
       if (this.#text[this.#at] !== ':') this.#fail('json-invalid', 'a key is followed by ":"');

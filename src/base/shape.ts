@@ -7,8 +7,8 @@ export type FieldPath = readonly (string | number)[];
 export type Problem = { path: FieldPath; message: string };
 
 /**
- * Reads one value: gives the narrow type back, or adds what is wrong to `problems`. What it gives back after
- * it added a problem is never used: `readShape` throws then.
+ * Reads one value: gives the narrow type back, or adds what is wrong to `problems`, whose paths begin with `path`.
+ * What it gives back after it added a problem is never used: `readShape` throws then.
  */
 export type Reader<T> = (value: unknown, path: FieldPath, problems: Problem[]) => T;
 export type Read<R> = R extends Reader<infer T> ? T : never;
@@ -41,7 +41,7 @@ export function formatFieldPath(path: FieldPath): string {
  */
 export function readShape<T>(reader: Reader<T>, value: unknown, what: string): T {
   const problems: Problem[] = [];
-  const out = reader(value, [], problems);
+  const out = reader(value, TOP, problems);
   if (problems.length > 0) throw new ShapeError(what, problems);
   return out;
 }
@@ -50,6 +50,28 @@ function fail(problems: Problem[], path: FieldPath, message: string): never {
   problems.push({ path, message });
   return undefined as never;
 }
+
+/**
+ * Reads what stands in a field or at an index. Where it is leads to a path only once something is wrong: of most
+ * requests nothing is.
+ */
+function readMember<T>(
+  reader: Reader<T>,
+  value: unknown,
+  path: FieldPath,
+  step: string | number,
+  problems: Problem[],
+): T {
+  const before = problems.length;
+  const out = reader(value, TOP, problems);
+  for (let index = before; index < problems.length; index += 1) {
+    const problem = problems[index];
+    if (problem !== undefined) problems[index] = { ...problem, path: [...path, step, ...problem.path] };
+  }
+  return out;
+}
+
+const TOP: FieldPath = [];
 
 /** A string of `min` (default 1) to `max` UTF-16 units (default 4,096), matching `pattern` where given. */
 export function text(
@@ -111,7 +133,7 @@ export function list<T>(item: Reader<T>, options: { min?: number; max?: number }
     if (!Array.isArray(value)) return fail(problems, path, `must be a list, not ${kindOf(value)}`);
     if (value.length < min) return fail(problems, path, `must have at least ${min}`);
     if (value.length > max) return fail(problems, path, `has ${value.length} items; at most ${max} are read`);
-    return value.map((member, index) => item(member, [...path, index], problems));
+    return value.map((member, index) => readMember(item, member, path, index, problems));
   };
 }
 
@@ -125,7 +147,7 @@ export function dictionary<T>(item: Reader<T>, options: { max?: number } = {}): 
     const out = new Map<string, T>();
     for (const key of keys) {
       if (key.length > 1024) problems.push({ path, message: 'has a key longer than 1024 characters' });
-      out.set(key, item(value[key], [...path, key], problems));
+      out.set(key, readMember(item, value[key], path, key, problems));
     }
     return out;
   };
@@ -172,7 +194,7 @@ export function record<const F extends Fields>(
     const out: Record<string, unknown> = {};
     for (const { name, reader, isRequired } of known) {
       const member = Object.hasOwn(value, name) ? value[name] : undefined;
-      if (member !== undefined) out[name] = reader(member, [...path, name], problems);
+      if (member !== undefined) out[name] = readMember(reader, member, path, name, problems);
       else if (isRequired) problems.push({ path: [...path, name], message: 'is missing' });
     }
     if (options.open !== true) {

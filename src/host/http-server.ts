@@ -149,11 +149,11 @@ function send(
   { status, headers, body }: PlainResponse,
   closing: boolean,
 ): void {
-  response.writeHead(status, {
-    ...headers,
-    'content-length': Buffer.byteLength(body),
-    ...(closing ? { connection: 'close' } : {}),
-  });
+  // Names and values in turn: node:http takes such a list as it is.
+  const head = ['content-length', String(Buffer.byteLength(body))];
+  for (const name in headers) head.push(name, headers[name] ?? '');
+  if (closing) head.push('connection', 'close');
+  response.writeHead(status, head);
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 

@@ -65,17 +65,12 @@ export function readRequest<T>(shape: Reader<T>, value: JsonValue, what = 'reque
 /** Decides one request. */
 export function evaluate(engine: Engine, request: EvaluationRequest): Evaluation {
   const { decision, reason, policies, errors, ignored } = engine.decide(questionOf(request));
-  return {
-    decision,
-    context: {
-      reason,
-      policies,
-      ...(errors.length === 0 ? {} : { errors }),
-      ...(ignored === undefined || ignored.length === 0
-        ? {}
-        : { ignored: ignored.map((part) => (part === 'principal' ? 'subject' : part)) }),
-    },
-  };
+  const context: EvaluationContext = { reason, policies };
+  if (errors.length > 0) context.errors = errors;
+  if (ignored !== undefined && ignored.length > 0) {
+    context.ignored = ignored.map((part) => (part === 'principal' ? 'subject' : part));
+  }
+  return { decision, context };
 }
 
 /**
@@ -83,16 +78,19 @@ export function evaluate(engine: Engine, request: EvaluationRequest): Evaluation
  * attributes, so an action's properties are part of the context; what the context itself says wins.
  */
 export function questionOf({ subject, action, resource, context = NO_CONTEXT }: EvaluationRequest): Question {
-  return {
+  const question: Question = {
     principal: { type: subject.type, id: subject.id },
     action: { name: action.name },
     resource: { type: resource.type, id: resource.id },
     context: action.properties === undefined ? context : { ...action.properties, ...context },
-    claimed: {
+  };
+  if (subject.properties !== undefined || resource.properties !== undefined) {
+    question.claimed = {
       ...(subject.properties === undefined ? {} : { principal: subject.properties }),
       ...(resource.properties === undefined ? {} : { resource: resource.properties }),
-    },
-  };
+    };
+  }
+  return question;
 }
 
 const NO_CONTEXT: JsonObject = emptyObject();

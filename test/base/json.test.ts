@@ -116,6 +116,18 @@ describe('parseJson', () => {
   it('names file, line and column', () => {
     expect(() => parse('{\n  "a": 1,\n  oops\n}')).toThrow(/^test\.json:3:3: /);
   });
+
+  it('tells keys apart that share length, first and last character, whatever was read before', () => {
+    const keys = ['axxb', 'ayyb', 'a"yb', 'aéyb', 'ayyb'.repeat(20), ''];
+    for (let round = 0; round < 3; round += 1) {
+      for (const [first = '', second = ''] of keys.flatMap((one) => keys.map((other) => [one, other]))) {
+        const text = `{${JSON.stringify(first)}:1,${JSON.stringify(second)}:2}`;
+        if (first === second) expect(() => parse(text)).toThrow('stands here twice');
+        else
+          expect(Object.entries(parse(text) as object)).toEqual(Object.entries(JSON.parse(text) as object));
+      }
+    }
+  });
 });
 
 describe('canonicalJson', () => {
