@@ -8,6 +8,7 @@ import { type BoundsFound, scanBounds } from '../host/bounds-scan.ts';
 import { type TreeChecker, createTreeChecker } from '../host/check-tree.ts';
 import { readBootId } from '../host/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
+import { readImaList } from '../host/ima-list.ts';
 import { loadRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log.ts';
 import { createMountWatch } from '../host/mount-watch.ts';
@@ -247,9 +248,12 @@ async function checkWhole(
     const others = [...(await watchRelease(at(deps))), ...mounts.look(at(deps))];
     if (stop.aborted) return;
     const { fsVerity: recorded } = manifest;
-    if (recorded > 0) {
-      await keeper.apply({ type: 'covered', coverage: { fsVerity: { recorded, vouched } } });
-    }
+    const ima = readImaList(at(deps));
+    const coverage = {
+      ...(recorded > 0 ? { fsVerity: { recorded, vouched } } : {}),
+      ...(ima === undefined ? {} : { ima }),
+    };
+    if (Object.keys(coverage).length > 0) await keeper.apply({ type: 'covered', coverage });
     await keeper.apply({
       type: 'checked',
       at: at(deps),

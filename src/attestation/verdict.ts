@@ -3,6 +3,7 @@ import { FINDING_KINDS } from '../base/finding.ts';
 import type { ReleaseId } from '../base/release-id.ts';
 import {
   type Reader,
+  bool,
   digest,
   list,
   moment,
@@ -37,6 +38,8 @@ export type Coverage = {
    * whole check: their content was not read. Absent where the release holds none.
    */
   fsVerity?: { recorded: number; vouched: number };
+  /** Read once, after the first whole check. Absent where the kernel keeps no list or the agent may not read it. */
+  ima?: ImaState;
   rehash?: {
     /** What the release asks for. */
     everyHours: number;
@@ -69,6 +72,17 @@ export type Coverage = {
     /** Sweeps at once, because of something that was or could have been missed. */
     immediate: number;
   };
+};
+
+/** The kernel's list of what was opened and run (IMA), as it was at one moment. */
+export type ImaState = {
+  /** When it was read: RFC 3339 in UTC. */
+  at: string;
+  /** How much of `binary_runtime_measurements` was read, from its start, and the SHA-256 of that. */
+  bytes: number;
+  digest: string;
+  /** Whether that was all of it then; a list of more than 16 MiB is not read further. */
+  whole: boolean;
 };
 
 /** What the measuring half says about the machine: the one fact everything on the host turns on. */
@@ -115,6 +129,7 @@ function coverageReader(options: { open: boolean }): Reader<Coverage> {
   return record(
     {
       mounts: optional(mountCoverageReader(options)),
+      ima: optional(record({ at: moment, bytes: whole(), digest, whole: bool }, options)),
       fsVerity: optional(record({ recorded: whole(), vouched: whole() }, options)),
       rehash: optional(
         record(

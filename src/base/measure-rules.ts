@@ -6,6 +6,7 @@ import {
   contradictionIn,
   extension,
   mountRule,
+  whyNoRootHash,
 } from './mount-rules.ts';
 import { type MutableArea, type MutableFile, mutableArea, mutableFile } from './mutable-rules.ts';
 import { type FieldPath, type Reader, bool, list, number, record } from './shape.ts';
@@ -97,6 +98,8 @@ function* meaningless(rules: MeasureRules): Generator<{ path: FieldPath; message
     seen.add(rule.path);
     const contradiction = contradictionIn(rule);
     if (contradiction !== undefined) yield { path, message: `${contradiction}: nothing can be mounted so` };
+    const hashless = whyNoRootHash(rule, rules.bundle);
+    if (hashless !== undefined) yield { path, message: `can't have a root hash: ${hashless}` };
     const message = withoutEffect(rule, rules);
     if (message !== undefined) yield { path, message: `has no effect: ${message}` };
   }

@@ -1,5 +1,5 @@
-import { imagePath } from './image-path.ts';
-import { type Reader, bool, list, mapped, oneOf, record, text } from './shape.ts';
+import { imagePath, isAtOrBelow } from './image-path.ts';
+import { type Reader, bool, list, mapped, oneOf, optional, record, text } from './shape.ts';
 
 /** Options of a mount that a rule can speak of, as mountinfo writes them (proc_pid_mountinfo(5), mount(8)). */
 export const MOUNT_OPTIONS = ['ro', 'rw', 'nosuid', 'nodev', 'noexec', 'nosymfollow'] as const;
@@ -17,6 +17,8 @@ export type MountRule = {
   forbid: MountOption[];
   /** Whether nothing may be mounted there too. */
   optional: boolean;
+  /** The root hash that dm-verity must have been set up with, in lower-case hexadecimal. */
+  rootHash?: string;
 };
 
 /**
@@ -34,6 +36,16 @@ export const fileSystemType: Reader<string> = text({
   max: 64,
   pattern: /^[a-z0-9][a-z0-9._-]*$/,
   is: 'a file system type, such as "ext4"',
+});
+
+/** Where the kernel command line can name a root hash: `roothash=` and `usrhash=` (systemd-veritysetup-generator(8)). */
+const HASHED_PATHS: readonly string[] = ['/', '/usr'];
+
+/** Reads a root hash of dm-verity, by SHA-256. */
+export const rootHash: Reader<string> = text({
+  max: 64,
+  pattern: /^[0-9a-f]{64}$/,
+  is: 'a root hash: 64 lower-case hexadecimal digits',
 });
 
 /** Words of fstab(5) and mount(8) that no mount table ever shows, and what to write in their place. */
@@ -63,7 +75,21 @@ export const mountRule: Reader<MountRule> = record({
   require: list(mountOption, { max: MOUNT_OPTIONS.length }),
   forbid: list(mountOption, { max: MOUNT_OPTIONS.length }),
   optional: bool,
+  rootHash: optional(rootHash),
 });
+
+/** Why a rule's root hash could never be met; undefined where it has none, or it can. */
+export function whyNoRootHash(
+  { path, rootHash: hash, optional: isOptional }: MountRule,
+  bundle: string,
+): string | undefined {
+  if (hash === undefined) return undefined;
+  if (!HASHED_PATHS.includes(path)) return `a root hash is known of ${HASHED_PATHS.join(' and ')} alone`;
+  if (isOptional) return 'where nothing is mounted there is no root hash';
+  // The release would have to name a hash that is made of the release.
+  if (path !== '/' && isAtOrBelow(bundle, path)) return `the bundle itself lies in "${path}"`;
+  return undefined;
+}
 
 /** Why no mount could ever meet the rule; undefined where one can. */
 export function contradictionIn({ require, forbid }: MountRule): string | undefined {

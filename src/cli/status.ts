@@ -134,13 +134,20 @@ function mountRows({ view, total, shown }: MountCoverage): [string, string][] {
   return rows;
 }
 
-function coverageRows({ mounts, fsVerity, watch, sweep, rehash }: Coverage, now: Date): [string, string][] {
+function coverageRows(
+  { mounts, fsVerity, ima, watch, sweep, rehash }: Coverage,
+  now: Date,
+): [string, string][] {
   const rows: [string, string][] = [];
   if (mounts !== undefined) rows.push(...mountRows(mounts));
   if (fsVerity !== undefined) {
     const { vouched, recorded } = fsVerity;
     const of = `${formatCount(vouched)} of ${formatCount(recorded)}`;
     rows.push(['fs-verity', `${of} files vouched for by the kernel, and not read`]);
+  }
+  if (ima !== undefined) {
+    const part = ima.whole ? '' : ', the first part';
+    rows.push(['ima list', `${formatBytes(ima.bytes)}${part}, sha256 ${ima.digest}, ${ago(ima.at, now)}`]);
   }
   if (watch !== undefined) {
     const { held, wanted, error, overflows } = watch;

@@ -8,6 +8,7 @@ import { type BoundsPlan, planBounds } from './bounds-plan.ts';
 import { type MountViews, compareMountViews } from './compare-mount-views.ts';
 import { HostError, hostErrorOf } from './host-error.ts';
 import { judgeMounts } from './judge-mounts.ts';
+import { judgeRootHashes } from './judge-root-hash.ts';
 import { KERNEL_FILES, type KernelFiles, mountCoverage } from './mount-coverage.ts';
 import { createMountHistory } from './mount-history.ts';
 import { parseMountInfo } from './mount-info.ts';
@@ -83,15 +84,17 @@ export function createMountWatch(options: MountWatchOptions): MountWatch {
       differing = compareMountViews(seen, root, rules, bounds.plan, at);
     }
     const machine = seen.init ?? seen.own;
+    const view = seen.init === undefined ? 'own' : 'init';
+    const mounts = mountCoverage(machine, root, rules, view, kernel);
     const findings = [
       ...(hadInit && seen.init === undefined ? [lost(tables.init, at)] : []),
       ...differing,
       ...judgeMounts(machine, root, rules, !isRunning, at),
+      ...(isRunning ? judgeRootHashes(options.rules.mounts, mounts.shown, at) : []),
       ...history(machine, at),
       ...bounds.findings,
     ];
-    const view = seen.init === undefined ? 'own' : 'init';
-    return { findings, mounts: mountCoverage(machine, root, rules, view, kernel), plan: bounds.plan };
+    return { findings, mounts, plan: bounds.plan };
   };
 }
 

@@ -7,7 +7,7 @@ import {
   rehashCorePercent,
   rehashHours,
 } from '../base/measure-rules.ts';
-import { type MountRule, extension, fileSystemType, mountOption } from '../base/mount-rules.ts';
+import { type MountRule, extension, fileSystemType, mountOption, rootHash } from '../base/mount-rules.ts';
 import {
   BOUNDS,
   type MutableArea,
@@ -50,13 +50,15 @@ const writtenMount: Reader<MountRule> = mapped(
     require: optional(list(mountOption)),
     forbid: optional(list(mountOption)),
     optional: optional(bool),
+    rootHash: optional(rootHash),
   }),
-  ({ path, types = [], require = [], forbid = [], optional = false }) => ({
+  ({ path, types = [], require = [], forbid = [], optional = false, rootHash: hash }) => ({
     path,
     types,
     require,
     forbid,
     optional,
+    ...(hash === undefined ? {} : { rootHash: hash }),
   }),
 );
 

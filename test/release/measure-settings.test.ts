@@ -15,6 +15,8 @@ function read(...lines: string[]): MeasureRules {
   return readYaml(Buffer.from(text), 'sealborn.yaml', shape).value.measure;
 }
 
+const HASH = 'ab'.repeat(32);
+
 function refusal(...lines: string[]): string {
   try {
     read(...lines);
@@ -30,6 +32,13 @@ describe('measureSettings', () => {
     expect(read('roots: [/]', 'mounts: [{path: /usr}]').mounts).toEqual([
       { path: '/usr', types: [], require: [], forbid: [], optional: false },
     ]);
+  });
+
+  it('reads a root hash of a mount in which the bundle does not lie', () => {
+    const mounts = `mounts: [{path: /usr, rootHash: ${HASH}}]`;
+    const rules = read('roots: [/usr]', 'bundle: /etc/bundle', mounts);
+    expect(rules.mounts).toMatchObject([{ path: '/usr', rootHash: HASH }]);
+    expect(readShape(measureRules, JSON.parse(JSON.stringify(rules)), 'rules')).toEqual(rules);
   });
 
   it('reads a mutable area as a path or with what it may hold', () => {
@@ -68,6 +77,9 @@ describe('measureSettings', () => {
     ['a word of fstab', '[{path: /usr, require: [exec]}]', 'forbid "noexec"'],
     ['a misspelt option', '[{path: /usr, require: [nosudi]}]', 'must be one of ro, rw, nosuid'],
     ['a misspelt field', '[{path: /usr, option: [ro]}]', 'is not known here'],
+    ['a hash of a wrong length', '[{path: /usr, rootHash: ab12}]', 'must be a root hash'],
+    ['a hash that nothing tells', `[{path: /etc, rootHash: ${HASH}}]`, 'is known of / and /usr alone'],
+    ['a hash made of itself', `[{path: /usr, rootHash: ${HASH}}]`, 'the bundle itself lies in "/usr"'],
   ])('refuses %s, with file and line', (_, mounts, message) => {
     const words = refusal('roots: [/usr, /etc]', 'mutable: [/tmp]', `mounts: ${mounts}`);
     expect(words).toMatch(/^sealborn\.yaml:4: measure\.mounts/);

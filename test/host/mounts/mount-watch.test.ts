@@ -4,10 +4,11 @@ import { join } from 'node:path';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import type { MeasureRules } from '../../../src/base/measure-rules.ts';
 import type { MountRule } from '../../../src/base/mount-rules.ts';
+import type { KernelFiles } from '../../../src/host/mount-coverage.ts';
 import { type MountLook, createMountWatch } from '../../../src/host/mount-watch.ts';
 import { rulesWith } from '../../support/rules.ts';
+import { kernelFiles } from './kernel-files.ts';
 import { type MountWords, mountTable } from './mount-line.ts';
 
 const AT = '2026-11-23T12:00:00Z';
@@ -32,12 +33,12 @@ const usr: MountWords = {
 const tmp: MountWords = { id: 3, path: '/tmp', device: '0:30', type: 'tmpfs', options: 'rw,nosuid,nodev' };
 
 /** A machine whose mount tables are files. */
-function machine(change: Partial<MeasureRules>, isRunning = true) {
+function machine(change: Parameters<typeof rulesWith>[0], isRunning = true, kernel?: KernelFiles) {
   const directory = mkdtempSync(join(tmpdir(), 'sealborn-mounts-'));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const tables = { own: join(directory, 'own'), init: join(directory, 'init') };
   const rules = rulesWith({ mutable: ['/tmp', '/var'], ...change });
-  const watch = createMountWatch({ root: '/', rules, isRunning, tables });
+  const watch = createMountWatch({ root: '/', rules, isRunning, tables, ...(kernel && { kernel }) });
   const show = (init: readonly MountWords[] | undefined, own: readonly MountWords[] = init ?? []): void => {
     writeFileSync(tables.own, mountTable(...own));
     if (init === undefined) rmSync(tables.init, { force: true });
@@ -170,6 +171,44 @@ describe('createMountWatch: what was seen at start', () => {
     expect(found([tmp])).toEqual([]);
     expect(found([{ ...tmp, options: 'ro,nodev' }])).toEqual(['mount-options /tmp']);
     expect(found([{ ...tmp, id: 8, options: 'rw' }])).toEqual([]);
+  });
+});
+
+describe('createMountWatch: root hashes', () => {
+  const HASH = 'ab'.repeat(32);
+  const hashed = {
+    roots: ['/usr'],
+    mutable: [],
+    bundle: '/etc/bundle',
+    mounts: [rule('/usr', { rootHash: HASH })],
+  };
+
+  it.each([
+    ['the one that the command line names', 'CRYPT-VERITY-1-usr', `usrhash=${HASH}`, undefined],
+    [
+      'another than the command line names',
+      'CRYPT-VERITY-1-usr',
+      `usrhash=${'cd'.repeat(32)}`,
+      /root hash cdcd/,
+    ],
+    ['one that the command line does not name', 'CRYPT-VERITY-1-usr', 'ro', /names no root hash/],
+    ['one, where there is no dm-verity', 'CRYPT-LUKS2-1-usr', `usrhash=${HASH}`, /^read-only$/],
+  ])('a release demands %s', (_, uuid, cmdline, actual) => {
+    const { found, look, show } = machine(hashed, true, kernelFiles({ '8:2': uuid }, cmdline));
+    if (actual === undefined) return expect(found([usr])).toEqual([]);
+    show([usr]);
+    expect(look()?.findings).toMatchObject([
+      {
+        kind: 'mount-options',
+        path: '/usr',
+        expected: `dm-verity, root hash ${HASH}`,
+        actual: expect.stringMatching(actual) as string,
+      },
+    ]);
+  });
+
+  it('are no matter of a tree that lies elsewhere', () => {
+    expect(machine(hashed, false, kernelFiles({}, '')).found([usr])).toEqual([]);
   });
 });
 
