@@ -1,7 +1,14 @@
-import { type EntityUid, entityUid, formatUid } from '../base/entity-uid.ts';
+import { formatUid } from '../base/entity-uid.ts';
 import { BaseError } from '../base/errors.ts';
-import type { JsonObject } from '../base/json.ts';
 import { type Reader, dictionary, list, oneOf, optional, readShape, record, text } from '../base/shape.ts';
+import {
+  MAX_CASES,
+  MAX_MATRICES,
+  type TestCase,
+  matrixFields,
+  permitsOf,
+  takePermit,
+} from '../base/test-case.ts';
 import { readYaml } from '../base/yaml.ts';
 import { AccessError } from './access-error.ts';
 import { readHeaders } from './ask-headers.ts';
@@ -9,24 +16,6 @@ import type { AccessDocument } from './document.ts';
 import { createRequestReader } from './read-request.ts';
 import { REQUEST_REFUSALS } from './refusal.ts';
 import { headerName } from './route-shapes.ts';
-
-/** A question that a request comes to, and the answer it must have; as a case of a matrix of `tests/`. */
-export type RequestCase = {
-  file: string;
-  line: number;
-  /** The test's name and the request. */
-  test: string;
-  principal: EntityUid;
-  action: string;
-  resource: EntityUid;
-  context: JsonObject | undefined;
-  properties: JsonObject | undefined;
-  environments: string[] | undefined;
-  expected: boolean;
-};
-
-/** Cases of one file at most, as for other tests. */
-const MAX_CASES = 100_000;
 
 const elsewhere: Reader<unknown> = (value) => value;
 const request = text({ max: 8192, pattern: /^[A-Z-]+ \/\S*$/, is: 'a request such as GET /orders/17' });
@@ -36,15 +25,12 @@ const fileShape = record({
   requests: optional(
     list(
       record({
-        name: text({ max: 256 }),
-        environments: optional(list(text({ max: 64 }), { min: 1, max: 64 })),
-        principals: list(entityUid, { min: 1, max: 1000 }),
+        ...matrixFields,
         requests: list(request, { min: 1, max: 1000 }),
         headers: optional(dictionary(text({ min: 0, max: 8192 }), { max: 100 })),
-        permit: list(text({ max: 65_536 }), { max: MAX_CASES }),
         refused: optional(dictionary(oneOf(...REQUEST_REFUSALS), { max: 1000 })),
       }),
-      { max: 10_000 },
+      { max: MAX_MATRICES },
     ),
   ),
 });
@@ -55,7 +41,7 @@ const fileShape = record({
  * Each request must have a route; those under `refused` must be refused for the reason that stands there.
  * @throws AccessError `tests-invalid` with file and line
  */
-export function readRequestTests(bytes: Uint8Array, file: string, { routes }: AccessDocument): RequestCase[] {
+export function readRequestTests(bytes: Uint8Array, file: string, { routes }: AccessDocument): TestCase[] {
   const proxies = [{ name: 'test', method: 'request', uri: 'path', host: 'request' }] as const;
   const read = createRequestReader({ proxies: [...proxies], routes });
   const ask = (words: string, headers: ReadonlyMap<string, string> = new Map()): ReturnType<typeof read> => {
@@ -63,14 +49,14 @@ export function readRequestTests(bytes: Uint8Array, file: string, { routes }: Ac
     return read({ method, target: `/authz/test${uri}`, header: readHeaders([...headers].flat()) });
   };
   const { value, yaml } = reading(() => readYaml(bytes, file, fileShape));
-  const cases: RequestCase[] = [];
+  const cases: TestCase[] = [];
   (value.requests ?? []).forEach((test, index) => {
     const at = (...path: (string | number)[]): string =>
       `${file}:${yaml.lineOf(['requests', index, ...path])}`;
     for (const name of test.headers?.keys() ?? []) {
       reading(() => readShape(headerName, name, at('headers', name)));
     }
-    const permits = new Map(test.permit.map((words, place) => [words.trim().replaceAll(/\s+/g, ' '), place]));
+    const permits = permitsOf(test.permit);
     test.requests.forEach((words, place) => {
       const wanted = ask(words, test.headers);
       if ('refused' in wanted) {
@@ -89,7 +75,7 @@ export function readRequestTests(bytes: Uint8Array, file: string, { routes }: Ac
           context: wanted.context,
           properties,
           environments: test.environments,
-          expected: names.map((name) => permits.delete(name)).includes(true),
+          expected: takePermit(permits, names),
         });
         if (cases.length > MAX_CASES) throw invalid(`${file}: more than ${MAX_CASES} cases`);
       }

@@ -3,6 +3,7 @@ import { parseJson } from '../base/json.ts';
 import { bool, number, optional, readShape, record, text } from '../base/shape.ts';
 import { HostError } from '../host/host-error.ts';
 import type { HttpAnswer, HttpClient } from '../host/http-client.ts';
+import { collectorUrl } from './collector-url.ts';
 import type { QueuedReport } from './report-queue.ts';
 
 /** What became of one attempt to deliver a report. */
@@ -48,8 +49,7 @@ export async function sendReport(
   body: Buffer,
   signal: AbortSignal,
 ): Promise<SendOutcome> {
-  const url = new URL(collector);
-  url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/reports/${digest}`;
+  const url = collectorUrl(collector, `/v1/reports/${digest}`);
   let answer: HttpAnswer;
   try {
     answer = await client.put(url, body, 'application/json', signal);

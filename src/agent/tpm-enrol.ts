@@ -7,6 +7,7 @@ import { oneOf, readShape, record, text } from '../base/shape.ts';
 import { HostError } from '../host/host-error.ts';
 import type { HttpClient } from '../host/http-client.ts';
 import type { Tpm } from '../host/tpm.ts';
+import { collectorUrl } from './collector-url.ts';
 
 const credentialShape = record({ credential: text({ max: MAX_ENROLMENT_BYTES }) }, { open: true });
 const doneShape = record({ endorsement: oneOf('verified', 'unverified') }, { open: true });
@@ -26,15 +27,14 @@ export async function enrolTpm(
 ): Promise<'verified' | 'unverified'> {
   const keys = await tpm.keys();
   const body = signEnrolment({ ...keys, endorsementCertificate: await tpm.endorsementCertificate() }, key);
-  const url = new URL(collector);
-  url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/tpm/enrolments/${sha256(body)}`;
-  const begun = await put(client, url, body, signal);
+  const path = `/v1/tpm/enrolments/${sha256(body)}`;
+  const begun = await put(client, collectorUrl(collector, path), body, signal);
   const secret = await tpm.activate(
     base64(readShape(credentialShape, begun, 'answer').credential, 'credential'),
   );
-  url.pathname = `${url.pathname}/secret`;
   const answer = Buffer.from(JSON.stringify({ secret: secret.toString('hex') }));
-  return readShape(doneShape, await put(client, url, answer, signal), 'answer').endorsement;
+  const done = await put(client, collectorUrl(collector, `${path}/secret`), answer, signal);
+  return readShape(doneShape, done, 'answer').endorsement;
 }
 
 async function put(client: HttpClient, url: URL, body: Buffer, signal: AbortSignal): Promise<unknown> {

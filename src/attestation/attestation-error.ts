@@ -1,5 +1,5 @@
 import type { Sha256 } from '../base/digest.ts';
-import { CodedError } from '../base/errors.ts';
+import { BaseError, CodedError } from '../base/errors.ts';
 
 /** Why a report is refused. Stable: the collector's answers, its metrics and tests switch on these words. */
 export type AttestationErrorCode =
@@ -35,5 +35,15 @@ export class AttestationError extends CodedError<AttestationErrorCode> {
   ) {
     super(code, message, options);
     this.claimedHost = options.claimedHost;
+  }
+}
+
+/** Runs what reads bytes from outside; what base/ refuses of them is refused with `code`. */
+export function refusingWith<T>(code: AttestationErrorCode, run: () => T, claimedHost?: Sha256): T {
+  try {
+    return run();
+  } catch (cause) {
+    if (!(cause instanceof BaseError)) throw cause;
+    throw new AttestationError(code, cause.message, { cause, claimedHost });
   }
 }

@@ -5,7 +5,7 @@ import { BaseError } from '../base/errors.ts';
 import { PAYLOAD_TYPE, STATEMENT_TYPE } from '../base/in-toto.ts';
 import { type JsonValue, canonicalJson, parseJson } from '../base/json.ts';
 import { type Reader, isObject, readShape } from '../base/shape.ts';
-import { AttestationError, type AttestationErrorCode } from './attestation-error.ts';
+import { AttestationError, refusingWith } from './attestation-error.ts';
 import { type TpmEvidence, formatEvidence } from './tpm/evidence.ts';
 import { REPORT_PREDICATE_TYPE, type Report, type Words, claimShape, statementShape } from './statement.ts';
 
@@ -142,7 +142,7 @@ function openEnvelope(body: Uint8Array): Envelope {
       `report: it is ${body.length} bytes; at most ${MAX_REPORT_BYTES} are read`,
     );
   }
-  const envelope = translate('envelope-malformed', () => parseEnvelope(body, 'report', MAX_REPORT_BYTES));
+  const envelope = refusingWith('envelope-malformed', () => parseEnvelope(body, 'report', MAX_REPORT_BYTES));
   if (envelope.payloadType !== PAYLOAD_TYPE) {
     throw new AttestationError(
       'payload-type-unknown',
@@ -194,20 +194,11 @@ function requireIdentity({ subject, predicate }: Statement, key: PublicKey): voi
 }
 
 function parsePayload(payload: Buffer): JsonValue {
-  return translate('statement-malformed', () =>
+  return refusingWith('statement-malformed', () =>
     parseJson(payload, 'report', { maxBytes: MAX_REPORT_BYTES, maxDepth: 16 }),
   );
 }
 
 function read<T>(reader: Reader<T>, value: JsonValue, claimedHost?: Sha256): T {
-  return translate('statement-malformed', () => readShape(reader, value, 'report'), claimedHost);
-}
-
-function translate<T>(code: AttestationErrorCode, run: () => T, claimedHost?: Sha256): T {
-  try {
-    return run();
-  } catch (cause) {
-    if (!(cause instanceof BaseError)) throw cause;
-    throw new AttestationError(code, cause.message, { cause, claimedHost });
-  }
+  return refusingWith('statement-malformed', () => readShape(reader, value, 'report'), claimedHost);
 }

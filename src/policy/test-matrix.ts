@@ -1,27 +1,19 @@
 import { BaseError } from '../base/errors.ts';
-import type { JsonObject } from '../base/json.ts';
 import { type Reader, jsonObject, list, optional, record, text } from '../base/shape.ts';
+import {
+  MAX_CASES,
+  MAX_MATRICES,
+  type TestCase,
+  matrixFields,
+  permitsOf,
+  takePermit,
+} from '../base/test-case.ts';
 import { readYaml } from '../base/yaml.ts';
 import { questionOf } from './authzen.ts';
 import { type EntityUid, formatUid } from './document.ts';
 import type { Decision, Engine, Question } from './engine.ts';
 import { entityUid } from '../base/entity-uid.ts';
 import { PolicyError } from './policy-error.ts';
-
-/** One question of a matrix and the answer it must have. */
-export type TestCase = {
-  file: string;
-  line: number;
-  test: string;
-  principal: EntityUid;
-  action: string;
-  resource: EntityUid;
-  context: JsonObject | undefined;
-  properties: JsonObject | undefined;
-  /** The environments whose releases it is for; undefined for all. */
-  environments: string[] | undefined;
-  expected: boolean;
-};
 
 /** A case and what it came to. */
 export type TestOutcome = { case: TestCase; decision: Decision; passed: boolean };
@@ -30,9 +22,6 @@ export type TestResult = {
   /** Policies that decided none of the cases, sorted. */
   untested: string[];
 };
-
-/** Cases of one file at most: what a build can run in a minute. */
-const MAX_CASES = 100_000;
 
 const object = jsonObject();
 
@@ -44,16 +33,13 @@ const fileShape = record({
   tests: optional(
     list(
       record({
-        name: text({ max: 256 }),
-        environments: optional(list(text({ max: 64 }), { min: 1, max: 64 })),
-        principals: list(entityUid, { min: 1, max: 1000 }),
+        ...matrixFields,
         actions: list(text({ max: 1024 }), { min: 1, max: 1000 }),
         resources: list(entityUid, { min: 1, max: 1000 }),
         context: optional(object),
         properties: optional(object),
-        permit: list(text({ max: 65_536 }), { max: MAX_CASES }),
       }),
-      { max: 10_000 },
+      { max: MAX_MATRICES },
     ),
   ),
 });
@@ -72,14 +58,14 @@ export function readTestMatrix(bytes: Uint8Array, file: string): TestCase[] {
     }
     (value.tests ?? []).forEach((test, index) => {
       const line = yaml.lineOf(['tests', index]);
-      const permits = new Map(test.permit.map((words, at) => [words.trim().replaceAll(/\s+/g, ' '), at]));
+      const permits = permitsOf(test.permit);
       for (const principal of test.principals) {
         for (const action of test.actions) {
           for (const resource of test.resources) {
             const names = [short(principal), formatUid(principal)].flatMap((a) =>
               [short(resource), formatUid(resource)].map((b) => `${a} ${action} ${b}`),
             );
-            const expected = names.map((name) => permits.delete(name)).includes(true);
+            const expected = takePermit(permits, names);
             const { context, properties, environments } = test;
             cases.push({
               file,

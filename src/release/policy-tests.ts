@@ -1,12 +1,12 @@
 import { parseAccessDocument } from '../access/document.ts';
 import { readRequestTests } from '../access/request-tests.ts';
 import { type Sha256, sha256Stream } from '../base/digest.ts';
+import type { TestCase } from '../base/test-case.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import { formatUid } from '../policy/document.ts';
 import { createEngine } from '../policy/engine.ts';
 import { type Disagreement, findDisagreements } from '../policy/oracle.ts';
 import {
-  type TestCase,
   type TestOutcome,
   type TestResult,
   questionOfCase,

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { progressLine } from '../../src/cli/progress-bar.ts';
 import { temporaryDirectory } from '../agent/temporary-directory.ts';
 import { until } from '../agent/until.ts';
-import { hasProgram } from '../support/has-program.ts';
+import { lackingProgram, needs } from '../support/needs.ts';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 const SEALBORN = `'${process.execPath}' '${PROJECT}src/main.ts'`;
@@ -109,8 +109,10 @@ async function endless(): Promise<string> {
 
 const ENDLESS = `${SEALBORN} verify --mtree tree.mtree --root tree`;
 
-describe.skipIf(!hasProgram('script') || !hasProgram('stty'))('a command in a real terminal', () => {
-  test('draws one line over itself, clears it, and prints the answer', async () => {
+const inRealTerminal = needs(lackingProgram('script', 'bsdutils'), lackingProgram('stty', 'coreutils'));
+
+describe('a command in a real terminal', () => {
+  inRealTerminal('draws one line over itself, clears it, and prints the answer', async () => {
     const place = await temporaryDirectory();
     mkdirSync(join(place, 'tree'));
     writeFileSync(join(place, 'tree/a'), 'content');
@@ -124,7 +126,7 @@ describe.skipIf(!hasProgram('script') || !hasProgram('stty'))('a command in a re
     expect(terminal.drawn().split(CLEAR).at(-1)).toMatch(/^manifest .*\r\n(.*\r\n)*agrees .*\r\n$/);
   });
 
-  test('fits 40 columns, and follows a terminal that changes its width', async () => {
+  inRealTerminal('fits 40 columns, and follows a terminal that changes its width', async () => {
     const place = await endless();
     const terminal = inTerminal(`tty; ${ENDLESS}`, 40, place);
     const device = await until(
@@ -142,7 +144,7 @@ describe.skipIf(!hasProgram('script') || !hasProgram('stty'))('a command in a re
     });
   });
 
-  test.each([
+  inRealTerminal.each([
     ['Ctrl-C', (terminal: InTerminal): void => terminal.press('\u0003'), 130],
     ['SIGTERM', (_: InTerminal, pid: number): void => void process.kill(pid, 'SIGTERM'), 143],
   ])('leaves a clean line behind on %s', async (_, end, code) => {
@@ -154,7 +156,7 @@ describe.skipIf(!hasProgram('script') || !hasProgram('stty'))('a command in a re
     expect(terminal.drawn().endsWith(CLEAR)).toBe(true);
   });
 
-  test('draws nothing where stderr is no terminal, or one that is dumb', async () => {
+  inRealTerminal('draws nothing where stderr is no terminal, or one that is dumb', async () => {
     const place = await endless();
     writeFileSync(join(place, 'small.mtree'), '. type=dir\n./sparse type=file\n');
     const verify = `${SEALBORN} verify --mtree small.mtree --root tree`;

@@ -4,7 +4,7 @@ import { chmod, readFile } from 'node:fs/promises';
 import { type IncomingMessage, createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 
 import { newApiKey } from '../../src/access/api-key.ts';
 import { compileAccess } from '../../src/access/source.ts';
@@ -171,7 +171,7 @@ export const key = (one: { key: string }): string => `X-API-Key: ${one.key}`;
  * sent, and nothing that a client sends changes that.
  * @returns requests and the status that each must have
  */
-export function casesOf(): [string, string, string, string[], number | readonly number[]][] {
+function casesOf(): [string, string, string, string[], number | readonly number[]][] {
   const denied = [400, 403, 404];
   return [
     ['permits', 'GET', '/documents/1?x=%2e%2e', [key(ana)], 200],
@@ -217,4 +217,15 @@ export function casesOf(): [string, string, string, string[], number | readonly 
     ['refuses overlong UTF-8', 'GET', '/documents/%c0%ae%c0%ae/secret', [key(ana)], denied],
     ['refuses a fragment', 'GET', '/documents/1#x', [key(ana)], denied],
   ];
+}
+
+/** Sends every case through the proxy on `port`: its status, and whether the application behind it saw it. */
+export async function expectCases(port: number, seen: readonly IncomingMessage[]): Promise<void> {
+  for (const [name, method, target, headers, status] of casesOf()) {
+    const before = seen.length;
+    const answer = await send(port, method, target, headers);
+    if (typeof status === 'number') expect([name, answer.status]).toEqual([name, status]);
+    else expect([name, status.includes(answer.status)]).toEqual([name, true]);
+    expect([name, seen.length - before]).toEqual([name, status === 200 ? 1 : 0]);
+  }
 }

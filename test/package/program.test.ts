@@ -29,7 +29,7 @@ describe.skipIf(!canBuild())('the single executable', () => {
         /^(?:src\/collector|test|bench|scripts)\//.test(file) ||
         /node_modules\/(?:@cedar-policy|hono|@hono|koffi)\//.test(file) ||
         (file.startsWith('src/release/') &&
-          !/(?:verify-release|inspect-bundle|release-error)\.ts$/.test(file)),
+          !/(?:verify-release|verify-mtree|inspect-bundle|release-error)\.ts$/.test(file)),
     );
     expect(foreign).toEqual([]);
     expect(inside).not.toContain('src/policy/cedar-wasm.ts');
@@ -92,6 +92,18 @@ describe.skipIf(!canBuild())('the single executable', () => {
     expect(said.status).not.toBe(0);
     expect(said.stderr).toContain(join(elsewhere, 'koffi.node'));
     expect(run(verify)).toMatchObject({ status: 0 });
+  });
+
+  it('compares a tree with a manifest of another program, in threads that are inside', () => {
+    const tree = join(built.directory, 'tree');
+    mkdirSync(tree);
+    writeFileSync(join(tree, 'a'), 'content');
+    const manifest = join(built.directory, 'tree.mtree');
+    writeFileSync(manifest, '. type=dir\n./a type=file md5=9a0364b9e99bb480dd25e1f0284c8555\n');
+    const verify = ['verify', '--mtree', manifest, '--root', tree];
+    expect(run(verify)).toMatchObject({ stderr: '', status: 0 });
+    writeFileSync(join(tree, 'a'), 'Content');
+    expect(run(verify)).toMatchObject({ status: 1 });
   });
 
   it('runs both halves from one file, hashing in threads, and sees drift', async () => {

@@ -1,14 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -18,7 +9,7 @@ import { checkLog } from '../agent/read-log.ts';
 import { decided, startLog } from '../agent/log-fixture.ts';
 import { until } from '../agent/until.ts';
 import { needs } from '../support/needs.ts';
-import { NO_LOOP_DEVICES } from './loop-device.ts';
+import { NO_LOOP_DEVICES, mountExt4 } from './loop-device.ts';
 import { NO_MOUNTS } from './sealed-image.ts';
 
 /**
@@ -32,19 +23,8 @@ function failingDisk(): { root: string; break: () => void; mend: () => void; rem
     execFileSync('umount', ['--lazy', directory]);
     rmSync(directory, { recursive: true });
   });
-  const [image, root, ballast] = ['image', 'root', 'ballast'].map((name) => join(directory, name)) as [
-    string,
-    string,
-    string,
-  ];
-  writeFileSync(image, '');
-  truncateSync(image, 64 * 2 ** 20);
-  mkdirSync(root);
-  execFileSync('mkfs.ext4', ['-q', '-b', '4096', '-O', '^has_journal', image]);
-  const device = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim();
-  onTestFinished(() => void execFileSync('losetup', ['--detach', device]));
-  execFileSync('mount', [device, root]);
-  onTestFinished(() => void execFileSync('umount', [root]));
+  const { root, device } = mountExt4(directory, 64, '^has_journal');
+  const ballast = join(directory, 'ballast');
   return {
     root,
     break: () => {

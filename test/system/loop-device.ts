@@ -27,18 +27,28 @@ export type LoopMount = {
   remount: () => void;
 };
 
-/** An ext4 file system on a loop device, mounted, for the life of a test; with features of mkfs.ext4(8). */
-export function mountLoop(...features: string[]): LoopMount {
-  const directory = temporaryDirectory();
+/** Makes an ext4 file system in a sparse file in `directory`, and mounts it there for the life of a test. */
+export function mountExt4(
+  directory: string,
+  megabytes: number,
+  features: string,
+): { root: string; device: string } {
   const [image, root] = [join(directory, 'image'), join(directory, 'root')];
   writeFileSync(image, '');
-  truncateSync(image, 32 * 2 ** 20);
+  truncateSync(image, megabytes * 2 ** 20);
   mkdirSync(root);
-  execFileSync('mkfs.ext4', ['-q', '-b', '4096', '-O', ['^inline_data', ...features].join(), image]);
+  execFileSync('mkfs.ext4', ['-q', '-b', '4096', '-O', features, image]);
   const device = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim();
   onTestFinished(() => void execFileSync('losetup', ['--detach', device]));
   execFileSync('mount', [device, root]);
   onTestFinished(() => void execFileSync('umount', [root]));
+  return { root, device };
+}
+
+/** An ext4 file system on a loop device, mounted, for the life of a test; with features of mkfs.ext4(8). */
+export function mountLoop(...features: string[]): LoopMount {
+  const directory = temporaryDirectory();
+  const { root, device } = mountExt4(directory, 32, ['^inline_data', ...features].join());
   return {
     root,
     remount: () => {

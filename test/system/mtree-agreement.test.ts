@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect } from 'vitest';
 
 import { displayPath } from '../../src/base/display.ts';
 import type { BytePath } from '../../src/base/byte-path.ts';
@@ -33,12 +33,12 @@ import { shareUnits } from '../../src/host/share-units.ts';
 import { formatManifest } from '../../src/manifest/format.ts';
 import { listedPath, walkListing } from '../../src/manifest/mtree/listing.ts';
 import { readMtree } from '../../src/manifest/mtree/read-mtree.ts';
-import { hasProgram } from '../support/has-program.ts';
+import { lackingProgram, needs } from '../support/needs.ts';
 import { rulesWith } from '../support/rules.ts';
 
 // NetBSD's mtree (Debian: mtree-netbsd) and libarchive's bsdtar (Debian: libarchive-tools), on trees of arbitrary
 // names: what one writes the other reads, and both find the same changes.
-const tools = hasProgram('mtree') && hasProgram('bsdtar');
+const test = needs(lackingProgram('mtree', 'mtree-netbsd'), lackingProgram('bsdtar', 'libarchive-tools'));
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 const RUNS = Number(process.env['RUNS'] ?? 4);
@@ -250,7 +250,7 @@ function tamper({ root, made }: Built, what: string, at: number): string | undef
 
 const options = { seed: SEED, numRuns: RUNS };
 
-describe.skipIf(!tools)('manifests of theirs, read by us', () => {
+describe('manifests of theirs, read by us', () => {
   test.each(Object.entries(WRITERS))(
     '%s: agrees with the tree that it was made of',
     async (_, { write, spared }) => {
@@ -283,7 +283,7 @@ describe.skipIf(!tools)('manifests of theirs, read by us', () => {
   });
 });
 
-describe.skipIf(!tools)('our manifests, read by them', () => {
+describe('our manifests, read by them', () => {
   const write = async (root: string): Promise<string> => {
     const manifest = join(place, 'manifest.mtree');
     const { entries } = await measureTree({

@@ -2,10 +2,9 @@ import { base64 } from '../../base/bytes.ts';
 import { type Sha256, sha256 } from '../../base/digest.ts';
 import { formatEnvelope, parseEnvelope, signEnvelope, signersOf } from '../../base/dsse.ts';
 import { type PrivateKey, loadPublicKey, publicKeyPem } from '../../base/ed25519.ts';
-import { BaseError } from '../../base/errors.ts';
 import { type JsonValue, canonicalJson, parseJson } from '../../base/json.ts';
 import { type Reader, digest, mapped, optional, readShape, record, text } from '../../base/shape.ts';
-import { AttestationError } from '../attestation-error.ts';
+import { AttestationError, refusingWith } from '../attestation-error.ts';
 import {
   type TpmPublic,
   parseTpmPublic,
@@ -65,13 +64,13 @@ export function signEnrolment(fields: EnrolmentFields, key: PrivateKey): Buffer 
  * `identity-mismatch`, `tpm-malformed`, `tpm-unsupported`, `tpm-key-unfit`
  */
 export function verifyEnrolment(body: Uint8Array): VerifiedEnrolment {
-  const envelope = translate('envelope-malformed', () =>
+  const envelope = refusingWith('envelope-malformed', () =>
     parseEnvelope(body, 'enrolment', MAX_ENROLMENT_BYTES),
   );
   if (envelope.payloadType !== PAYLOAD_TYPE) {
     throw new AttestationError('payload-type-unknown', `enrolment: it is not of type "${PAYLOAD_TYPE}"`);
   }
-  const { host, key, ...keys } = translate('statement-malformed', () => {
+  const { host, key, ...keys } = refusingWith('statement-malformed', () => {
     const limits = { maxBytes: MAX_ENROLMENT_BYTES, maxDepth: 8 };
     const statement = readShape(
       enrolmentShape,
@@ -97,13 +96,4 @@ export function verifyEnrolment(body: Uint8Array): VerifiedEnrolment {
     endorsement,
     certificate: keys.endorsementCertificate,
   };
-}
-
-function translate<T>(code: 'envelope-malformed' | 'statement-malformed', run: () => T): T {
-  try {
-    return run();
-  } catch (cause) {
-    if (!(cause instanceof BaseError)) throw cause;
-    throw new AttestationError(code, cause.message, { cause });
-  }
 }
