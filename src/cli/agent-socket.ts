@@ -3,7 +3,6 @@ import { BaseError } from '../base/errors.ts';
 import { type JsonValue, canonicalJson, parseJson } from '../base/json.ts';
 import { type Reader, readShape } from '../base/shape.ts';
 import { HostError } from '../host/host-error.ts';
-import { requestUnix } from '../host/unix-http.ts';
 
 /** Where the agent answers on an instance. */
 export const DEFAULT_SOCKET = '/run/sealborn/decide.sock';
@@ -22,6 +21,8 @@ export async function askAgent(
   request: { method: 'GET' | 'POST'; path: string; body?: unknown },
 ): Promise<{ status: number; value: JsonValue }> {
   const body = request.body === undefined ? undefined : canonicalJson(request.body);
+  // Only where it is needed: node:http costs every other verb a few milliseconds and 4 MB.
+  const { requestUnix } = await import('../host/unix-http.ts');
   const answer = await requestUnix(
     socket,
     {

@@ -28,6 +28,8 @@ export type CheckOptions = {
   bundleDigests: BundleDigests;
   /** Threads that read and hash; by default one for each processor, at most 8. */
   workers?: number;
+  /** Set where a `full` is all that is asked for: then nothing is remembered for a sweep, 28 bytes an entry. */
+  once?: boolean;
   now: () => Date;
 };
 
@@ -99,7 +101,7 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
   const { tree } = manifest;
   const bits = scopeBits(tree, scope, mayBeEmpty);
   const unlisted = scope.absent.filter((path) => !isListed(tree, bits, path));
-  const job = planJob(tree, bits, scope, workers);
+  const job = planJob(tree, bits, scope, workers, options.once !== true);
   const slices = lookSlices(job);
   const mountIds = createMountIdCheck(root);
   const whole = new HashPool(root, job, workers);

@@ -163,7 +163,7 @@ export class Inspection {
 
   /** Remembers that the entry is good in the state that `stat` shows. */
   remember(index: number): void {
-    if (this.run.mode === 'rehash') return;
+    if (this.run.mode === 'rehash' || this.job.stamps.length === 0) return;
     stat.stamp(this.job.stamps, index * STAMP_WORDS);
     // Not the time at which the run began: in a long one, what changed meanwhile would count as settled.
     const now = Date.now() / 1000 + this.run.clockOffset;

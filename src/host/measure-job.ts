@@ -39,7 +39,10 @@ export type MeasureJob = {
   absent: readonly BytePath[];
   /** Paths of mutable files: they may stand where a directory is a closed world, and are checked on their own. */
   files: readonly BytePath[];
-  /** `STAMP_WORDS` of `stat.ts` for each entry: the state in which it was last seen good. */
+  /**
+   * `STAMP_WORDS` of `stat.ts` for each entry: the state in which it was last seen good. Empty where there is one
+   * run and nothing is looked at again.
+   */
   stamps: Uint32Array;
   /** 1 where the stamp holds. */
   good: Uint8Array;

@@ -55,7 +55,11 @@ export async function measureTree(options: MeasureOptions): Promise<MeasuredTree
   const totals = sum(tree);
   if (rules.fsVerity) tree.verity = new Uint8Array(new SharedArrayBuffer(tree.count * 32));
   const workers = workerCount(options.workers);
-  const pool = new HashPool(root, planJob(tree, scopeBits(tree, scope, true), scope, workers), workers);
+  const pool = new HashPool(
+    root,
+    planJob(tree, scopeBits(tree, scope, true), scope, workers, false),
+    workers,
+  );
   try {
     const say = (done: { files: number; bytes: number }): void =>
       onProgress?.({ ...done, totalFiles: totals.files, totalBytes: totals.bytes, seconds: seconds() });

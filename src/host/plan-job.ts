@@ -19,13 +19,14 @@ type Part = {
 
 /**
  * Lays out the work over `tree` for `workers` threads: what matters most first, then the larger units, so that
- * no thread is left with a large one at the end.
+ * no thread is left with a large one at the end. Unless it `remembers`, a run leaves nothing that a sweep goes by.
  */
 export function planJob(
   tree: PackedTree,
   scope: Uint8Array,
   { absent, files }: Pick<Scope, 'absent' | 'files'>,
   workers: number,
+  remembers = true,
 ): MeasureJob {
   const target = unitTarget(tree, workers);
   const ranks = rankEntries(tree);
@@ -38,7 +39,7 @@ export function planJob(
     scope,
     absent,
     files: [...files.keys()],
-    stamps: new Uint32Array(new SharedArrayBuffer(tree.count * STAMP_WORDS * 4)),
+    stamps: new Uint32Array(new SharedArrayBuffer(remembers ? tree.count * STAMP_WORDS * 4 : 0)),
     good: new Uint8Array(new SharedArrayBuffer(tree.count)),
     claimed: new Uint8Array(new SharedArrayBuffer(tree.count)),
     linked: allocateLinkedDigests(countLinked(tree)),

@@ -44,6 +44,22 @@ describe('TreeChecker.full', () => {
     expect((await checker.full()).findings).toMatchObject([{ at: '2030-01-02T03:04:05.000Z' }]);
   });
 
+  test('remembers nothing where it is made for one check: whatever comes after reads everything again', async () => {
+    const root = makeImage();
+    const { manifest } = await seal(root);
+    const { files } = manifest;
+    const bundleDigests = new Map();
+    // Long after the image was made, so that its times could be gone by.
+    const now = (): Date => new Date(Date.now() + 3_600_000);
+    const checker = createTreeChecker({ root, manifest, rules: RULES, bundleDigests, once: true, now });
+    onTestFinished(() => checker.close());
+    expect(await checker.full()).toMatchObject({ findings: [], files });
+    writeTo(root, 'etc/passwd', 'CONTENT of etc/passwd\n');
+    const swept = await checker.sweep();
+    expect(swept.findings).toMatchObject([{ kind: 'modified', path: '/etc/passwd' }]);
+    expect(swept.files).toBe(files);
+  });
+
   test('reads each inode once', async () => {
     const root = makeImage();
     truncateSync(join(root, 'etc/passwd'), 2 ** 20);
