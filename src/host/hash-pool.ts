@@ -2,12 +2,14 @@ import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
 
 import type { Finding } from '../base/finding.ts';
+import { readDirectoriesAhead } from './directory-read-ahead.ts';
 import type { FromWorker, ToWorker } from './hash-worker.ts';
 import { HostError, hostErrorOf } from './host-error.ts';
 import { close } from './linux.ts';
 import {
   CONTROL_NEXT_UNIT,
   CONTROL_STOP,
+  CONTROL_WAITS,
   type MeasureAnswer,
   type MeasureJob,
   type MeasureMode,
@@ -119,6 +121,7 @@ export class HashPool {
     if (this.#died !== undefined) throw hostErrorOf('measuring the tree', this.#died);
     const root = openRoot(this.#root);
     Atomics.store(control, CONTROL_NEXT_UNIT, 0);
+    Atomics.store(control, CONTROL_WAITS, 0);
     Atomics.store(control, CONTROL_STOP, 0);
     counters.fill(0);
     if (work.kind === 'units' || (work.kind === 'parts' && work.from === 0)) claimed.fill(0);
@@ -130,6 +133,8 @@ export class HashPool {
     signal?.addEventListener('abort', stop, { once: true });
     const timer =
       onProgress === undefined ? undefined : setInterval(() => onProgress(this.#done()), PROGRESS_MS);
+    const ahead = new AbortController();
+    if (work.kind === 'units') void readDirectoriesAhead(this.#root, this.#job, ahead.signal);
     try {
       const clockOffset = (now.getTime() - Date.now()) / 1000;
       const run = { mode, root, at: now.toISOString(), clockOffset, share: options.share ?? 1 };
@@ -150,6 +155,7 @@ export class HashPool {
       return { answers: given, ...this.#done() };
     } finally {
       clearInterval(timer);
+      ahead.abort();
       signal?.removeEventListener('abort', stop);
       close(root);
     }

@@ -4,6 +4,7 @@ import type { Inspection } from './inspection.ts';
 import { stat, xattrs } from './instruments.ts';
 import { LinkedDigests } from './linked-digests.ts';
 import { close } from './linux.ts';
+import { CONTROL_WAITS } from './measure-job.ts';
 import { openFile } from './open-file.ts';
 import type { PairedSha256 } from './paired-sha256.ts';
 import { isAtHand } from './read-ahead.ts';
@@ -69,6 +70,7 @@ export class PairInspector {
       }
     }
     if (isAtHand(opened, stat.size)) return this.#begin(opened, index, this.#stamp, place);
+    Atomics.add(on.job.control, CONTROL_WAITS, 1);
     this.#waiting.push({ descriptor: opened, index, stamp: this.#stamp.slice(), place });
     if (this.#waiting.length > MAX_WAITING) this.#takeWaiting();
   }

@@ -20,6 +20,9 @@ export const SCOPE_MUTABLE = 4;
 /** Places in `MeasureJob.control`. */
 export const CONTROL_NEXT_UNIT = 0;
 export const CONTROL_STOP = 1;
+/** Files whose bytes were not at hand: how often a run had to wait for the disk. */
+export const CONTROL_WAITS = 2;
+export const CONTROL_NUMBERS = 3;
 
 /** Numbers for each part in `MeasureJob.parts`. */
 export const PART_NUMBERS = 4;
