@@ -1,7 +1,6 @@
 import { constants } from 'node:fs';
 import { once } from 'node:events';
 
-import type { ToWorker } from './hash-worker.ts';
 import { HostError, hostErrorOf } from './host-error.ts';
 import { O_CLOEXEC, close, errno, errnoName, eventfd, eventfdWrite } from './linux.ts';
 import { startWorker } from './start-worker.ts';
@@ -31,7 +30,7 @@ export function watchDirectories(
   const stop = eventfd(0, O_CLOEXEC | constants.O_NONBLOCK);
   if (stop < 0) throw new HostError('io-failed', `cannot watch the tree: ${errnoName(errno())}`);
   const control = new Int32Array(new SharedArrayBuffer(12));
-  const worker = startWorker('hash-worker', { name: 'sealborn-watch', resourceLimits: HEAP });
+  const worker = startWorker('watch-worker', { name: 'sealborn-watch', resourceLimits: HEAP });
   const { promise: died, reject } = Promise.withResolvers<never>();
   died.catch(() => undefined); // whoever wants to know awaits it
   worker.unref();
@@ -44,8 +43,8 @@ export function watchDirectories(
     Atomics.notify(control, WATCH_WAITING);
     onNews(news);
   });
-  const message: ToWorker = { kind: 'watch', watch: { ...options, control, stop } };
-  worker.postMessage(message);
+  const job: WatchJob = { ...options, control, stop };
+  worker.postMessage(job);
   const ended = once(worker, 'exit').catch(() => undefined);
   return {
     beats: () => Atomics.load(control, WATCH_BEATS),

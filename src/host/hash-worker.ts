@@ -3,16 +3,11 @@ import { parentPort } from 'node:worker_threads';
 import type { Finding } from '../base/finding.ts';
 import { inspectTree } from './inspect-tree.ts';
 import type { MeasureAnswer, MeasureJob, MeasureRun, Work } from './measure-job.ts';
-import { type WatchJob, watchUntilStopped } from './watch-loop.ts';
 
-/**
- * What is said to a thread of the agent: once the job, then a run at a time; or that it is to watch directories,
- * which it does until it is stopped.
- */
+/** What is said to a hashing thread: once the job, then a run at a time. */
 export type ToWorker =
   | { kind: 'job'; job: MeasureJob; thread: number }
-  | { kind: 'run'; run: MeasureRun; work: Work }
-  | { kind: 'watch'; watch: WatchJob };
+  | { kind: 'run'; run: MeasureRun; work: Work };
 
 /** What a hashing thread says back: its first finding at once, and all when it is done. */
 export type FromWorker = { kind: 'found'; finding: Finding } | { kind: 'done'; answer: MeasureAnswer };
@@ -31,10 +26,6 @@ parentPort?.on('message', (message: ToWorker) => {
       say({ kind: 'done', answer: inspectTree(job, message.run, message.work, thread, onFirst) });
       break;
     }
-    case 'watch':
-      watchUntilStopped(message.watch, (news) => parentPort?.postMessage(news));
-      parentPort?.close();
-      break;
   }
 });
 
