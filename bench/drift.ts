@@ -144,11 +144,9 @@ const UNWATCHED: Change = {
 };
 
 const place = mkdtempSync(join(tmpdir(), 'sealborn-drift-'));
-try {
-  await bench();
-} finally {
-  rmSync(place, { recursive: true, force: true });
-}
+// After the agents were ended, which stands first (sealed-agent.ts); a signal comes here too.
+process.once('exit', () => rmSync(place, { recursive: true, force: true, maxRetries: 5 }));
+await bench();
 
 async function bench(): Promise<void> {
   const root = join(place, 'image');

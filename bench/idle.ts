@@ -30,11 +30,9 @@ if (!(seconds >= 1)) throw new Error('--seconds must be a number from 1');
 const ticks = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
 const place = mkdtempSync(join(tmpdir(), 'sealborn-idle-'));
-try {
-  await bench();
-} finally {
-  rmSync(place, { recursive: true, force: true });
-}
+// After the agents were ended, which stands first (sealed-agent.ts); a signal comes here too.
+process.once('exit', () => rmSync(place, { recursive: true, force: true, maxRetries: 5 }));
+await bench();
 
 async function bench(): Promise<void> {
   const agent = await startAgent(sealTree(root, place));

@@ -10,7 +10,7 @@ import { rulesWith } from '../test/support/rules.ts';
 import type { CheckTiming } from './verify-checker.ts';
 import { type Report, goal, median, round } from './verify-report.ts';
 
-const SIZES = [10_000, 50_000, 125_000, 250_000, 500_000];
+export const SIZES: readonly number[] = [10_000, 50_000, 125_000, 250_000, 500_000];
 const FILES_A_DIRECTORY = 100;
 const CHECKS = 3;
 
@@ -24,17 +24,18 @@ export type GrowthOptions = {
   checker: string;
   directory: string;
   workers: number;
+  sizes: readonly number[];
   note: (text: string) => void;
 };
 
 /** Makes, measures and checks each tree. */
-export async function growth({ checker, directory, workers, note }: GrowthOptions): Promise<Report> {
-  const root = join(directory, 'tree');
+export async function growth({ checker, directory, workers, sizes, note }: GrowthOptions): Promise<Report> {
+  const root = join(directory, 'growth');
   const rules = rulesWith({ roots: [root] });
   const manifest = join(directory, 'growth.mtree');
   const points: { files: number; seconds: number; peakBytes: number; textBytes: number }[] = [];
   let made = 0;
-  for (const files of SIZES) {
+  for (const files of sizes) {
     note(`${files} files ...`);
     for (; made < files; made += 1) {
       const within = join(root, `d${Math.floor(made / FILES_A_DIRECTORY)}`);

@@ -22,6 +22,13 @@ export function goal(name: string, value: number, unit: string, wanted: number, 
   };
 }
 
+/** What several phases measured, as one. */
+export function merged(reports: readonly Report[]): Report {
+  const goals = reports.flatMap((report) => report.goals);
+  const rows = reports.flatMap((report) => report.rows);
+  return { ...reports[0], bench: 'verify', goals, rows };
+}
+
 export function print(report: Report, asJson: boolean): void {
   if (asJson) {
     console.log(JSON.stringify(report));

@@ -1,17 +1,23 @@
 /**
- * npm run -s bench:verify -- [--root DIR] [--workers N] [--reps N] [--growth] [--json]
+ * npm run -s bench:verify -- [--root DIR] [--only PHASE,PHASE] [--quick] [--workers N] [--reps N] [--json]
  *
  * How long a full check of a tree takes beside reading the same files into nowhere, which no check can beat,
- * and beside others that hash them. Warm: the files are in the page cache. Cold, as root: it is dropped before
- * each run. Contenders take turns, so that a slow spell of the machine hits all; each figure is a median.
- * With --growth: trees of 10,000 to 500,000 small files instead, and how time and memory grow.
+ * and beside others that hash them. Contenders take turns, so that a slow spell of the machine hits all; each
+ * figure is a median. The phases, each of which may be done by itself:
+ *
+ *   warm    the files are in the page cache
+ *   cold    as root: the page cache is dropped before each run
+ *   memory  peak memory of `sealborn verify`, the program that goes into images, as at a first boot
+ *   peers   AIDE, mtree and debsums, one run each, installed where they are missing; beside one warm run of ours
+ *   growth  trees of 10,000 to 500,000 small files, and how time and memory grow; only where it is named
+ *
+ * With --quick, over a small tree that is made for it: under 20 seconds, to see that all of it works.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 
 import { build } from 'esbuild';
 
@@ -23,44 +29,44 @@ import { formatManifest } from '../src/manifest/format.ts';
 import { rulesWith } from '../test/support/rules.ts';
 import type { CheckTiming } from './verify-checker.ts';
 import { AIDE_CHECK, type Contender, cats, checkers, hashers, installMissing } from './verify-contenders.ts';
-import { growth } from './verify-growth.ts';
-import { type Goal, type Row, goal, median, print, round } from './verify-report.ts';
+import { SIZES, growth } from './verify-growth.ts';
+import { memory } from './verify-memory.ts';
+import { QUICK_FILES, readFlags } from './verify-phases.ts';
+import { makeQuickTree } from './verify-quick-tree.ts';
+import { type Goal, type Report, type Row, goal, median, merged, print, round } from './verify-report.ts';
 
 /** From the issue on measurement. */
 const GOAL_WARM = 1.25;
 const GOAL_COLD = 1.15;
 const GOAL_AIDE = 4;
-const GOAL_PEAK_MB = 120;
-const GOAL_PEAK_FILES = 125_000;
 const GOAL_FIRST_SECONDS = 1;
 
-const { values: flags } = parseArgs({
-  options: {
-    root: { type: 'string', default: '/usr' },
-    workers: { type: 'string', default: String(Math.min(8, availableParallelism())) },
-    reps: { type: 'string', default: '5' },
-    growth: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-  },
-});
-const root = resolve(flags.root);
-const workers = Number(flags.workers);
-const reps = Number(flags.reps);
-if (!(workers >= 1 && reps >= 1)) throw new Error('--workers and --reps must be whole numbers from 1');
+const flags = readFlags(process.argv.slice(2));
+const { workers, reps, phases } = flags;
 
 const OURS = `sealborn, ${workers} threads`;
 
 const directory = mkdtempSync(join(tmpdir(), 'sealborn-bench-'));
-try {
-  const checker = await bundleChecker();
-  if (flags.growth) print(await growth({ checker, directory, workers, note }), flags.json);
-  else await bench(checker);
-} finally {
-  rmSync(directory, { recursive: true });
+// A signal ends the process without what stands under "finally".
+process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.once(signal, () => process.exit(code));
 }
+const root = flags.root === '' ? makeQuickTree(join(directory, 'tree'), QUICK_FILES) : flags.root;
+const checker = await bundleChecker();
+const reports: Report[] = [];
+if (phases.has('warm') || phases.has('cold') || phases.has('peers')) reports.push(await bench());
+if (phases.has('memory')) reports.push(await memory({ root, directory, note }));
+if (phases.has('growth')) {
+  reports.push(await growth({ checker, directory, workers, note, sizes: flags.quick ? [500, 2000] : SIZES }));
+}
+print(merged(reports), flags.json);
 
-async function bench(checker: string): Promise<void> {
-  installMissing(note);
+async function bench(): Promise<Report> {
+  if (phases.has('peers') && !flags.quick) installMissing(note);
   note(`measuring ${root} ...`);
   const rules = rulesWith({ roots: [root] });
   const { entries, files, bytes } = await measureTree({ root: '/', rules, workers });
@@ -89,20 +95,35 @@ async function bench(checker: string): Promise<void> {
   };
   const ground = { root, list, directory, workers };
   const floor = cats(ground);
-  const warm = await takeTurns([ours, ...floor, ...hashers(ground)], reps, () => undefined, 'warm');
-  const cold = canDropCache()
-    ? await takeTurns([ours, ...floor], Math.min(3, reps), dropCache, 'cold')
-    : new Map();
+  const warms = phases.has('warm') || phases.has('peers');
+  const warm = warms
+    ? await takeTurns(
+        [ours, ...floor, ...hashers(ground)],
+        phases.has('warm') ? reps : 1,
+        () => undefined,
+        'warm',
+      )
+    : new Map<string, number[]>();
+  const cold =
+    phases.has('cold') && canDropCache()
+      ? await takeTurns([ours, ...floor], Math.min(3, reps), dropCache, 'cold')
+      : new Map<string, number[]>();
   process_.disconnect();
-  const first = await firstFinding(checker, tampered);
-  const slow = await takeTurns(checkers(ground, relative), 1, () => undefined, 'slow');
+  const first = phases.has('warm') ? await firstFinding(checker, tampered) : undefined;
+  const slow = await takeTurns(
+    phases.has('peers') ? checkers(ground, relative) : [],
+    1,
+    () => undefined,
+    'slow',
+  );
 
   const best = (times: Map<string, number[]>): number =>
     Math.min(...floor.map(({ name }) => median(times.get(name) ?? [])));
   const mine = median(warm.get(OURS) ?? []);
-  const goals: Goal[] = [
-    goal('full check, warm, beside the cat floor', mine / best(warm), 'x', GOAL_WARM, 'most'),
-  ];
+  const goals: Goal[] = [];
+  if (phases.has('warm')) {
+    goals.push(goal('full check, warm, beside the cat floor', mine / best(warm), 'x', GOAL_WARM, 'most'));
+  }
   if (cold.size > 0) {
     const ratio = median(cold.get(OURS) ?? []) / best(cold);
     goals.push(goal('full check, cold, beside the cold cat floor', ratio, 'x', GOAL_COLD, 'most'));
@@ -111,17 +132,6 @@ async function bench(checker: string): Promise<void> {
   if (aide !== undefined) {
     goals.push(goal('times as fast as the check of AIDE', median(aide) / mine, 'x', GOAL_AIDE, 'least'));
   }
-  const peak = Math.max(...checks.map(({ peakBytes }) => peakBytes)) / 1e6;
-  // What a check takes beyond the program itself grows with the files; a small tree says nothing of it.
-  goals.push(
-    goal(
-      `peak memory of a check of ${GOAL_PEAK_FILES} files (here ${files})`,
-      peak,
-      'MB',
-      GOAL_PEAK_MB,
-      'most',
-    ),
-  );
   if (first !== undefined) {
     goals.push(goal('from start to a finding in what is read first', first, 's', GOAL_FIRST_SECONDS, 'most'));
   }
@@ -133,10 +143,10 @@ async function bench(checker: string): Promise<void> {
   const extra = {
     parseSeconds: round(median(checks.map(({ parseSeconds }) => parseSeconds))),
     sweepSeconds: round(median(checks.map(({ sweepSeconds }) => sweepSeconds))),
-    gigabytesPerSecond: round(bytes / mine / 1e9),
+    gigabytesPerSecond: round(bytes / (warms ? mine : median(cold.get(OURS) ?? [])) / 1e9),
   };
   const tree = { root, files, bytes, entries: total, workers, reps };
-  print({ bench: 'verify', goals, rows, tree, extra }, flags.json);
+  return { bench: 'verify', goals, rows, tree, extra };
 }
 
 function rowsOf(times: Map<string, number[]>, cache: string, floor: number): Row[] {
