@@ -98,7 +98,7 @@ function* meaningless(rules: MeasureRules): Generator<{ path: FieldPath; message
     seen.add(rule.path);
     const contradiction = contradictionIn(rule);
     if (contradiction !== undefined) yield { path, message: `${contradiction}: nothing can be mounted so` };
-    const hashless = whyNoRootHash(rule, rules.bundle);
+    const hashless = whyNoRootHash(rule, rules.bundle, rules.mounts);
     if (hashless !== undefined) yield { path, message: `can't have a root hash: ${hashless}` };
     const message = withoutEffect(rule, rules);
     if (message !== undefined) yield { path, message: `has no effect: ${message}` };

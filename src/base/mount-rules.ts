@@ -82,12 +82,15 @@ export const mountRule: Reader<MountRule> = record({
 export function whyNoRootHash(
   { path, rootHash: hash, optional: isOptional }: MountRule,
   bundle: string,
+  mounts: readonly MountRule[],
 ): string | undefined {
   if (hash === undefined) return undefined;
   if (!HASHED_PATHS.includes(path)) return `a root hash is known of ${HASHED_PATHS.join(' and ')} alone`;
   if (isOptional) return 'where nothing is mounted there is no root hash';
   // The release would have to name a hash that is made of the release.
-  if (path !== '/' && isAtOrBelow(bundle, path)) return `the bundle itself lies in "${path}"`;
+  const below = mounts.filter((other) => other.path !== path && isAtOrBelow(other.path, path));
+  const isApart = below.some((other) => !other.optional && isAtOrBelow(bundle, other.path));
+  if (isAtOrBelow(bundle, path) && !isApart) return `the bundle itself lies in "${path}"`;
   return undefined;
 }
 

@@ -41,6 +41,13 @@ describe('measureSettings', () => {
     expect(readShape(measureRules, JSON.parse(JSON.stringify(rules)), 'rules')).toEqual(rules);
   });
 
+  it('reads a root hash of / where the bundle lies on another mount, and there alone', () => {
+    const root = `{path: /, rootHash: ${HASH}}`;
+    expect(refusal('roots: [/]', `mounts: [${root}]`)).toContain('the bundle itself lies in "/"');
+    const apart = read('roots: [/]', 'bundle: /efi/bundle', `mounts: [${root}, {path: /efi}]`);
+    expect(apart.mounts).toMatchObject([{ path: '/', rootHash: HASH }, { path: '/efi' }]);
+  });
+
   it('reads a mutable area as a path or with what it may hold', () => {
     expect(read('roots: [/]', 'mutable: [/tmp, {path: /dev, allow: [devices]}]').mutable).toEqual([
       { path: '/tmp', allow: [] },
