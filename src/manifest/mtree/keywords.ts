@@ -109,7 +109,7 @@ export function unstate(stated: Stated, word: string): Stated {
     const xattrs = new Map(left.xattrs);
     xattrs.delete(unvis(keyword.slice('xattr.'.length)) ?? '');
     left.xattrs = xattrs;
-  } else delete left[keyword as keyof Stated];
+  } else delete left[(keyword === 'tar_time' ? 'time' : keyword) as keyof Stated];
   if (left.unchecked !== undefined) left.unchecked = left.unchecked.filter((noted) => noted !== keyword);
   return left;
 }
@@ -128,8 +128,8 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ['cksum', (stated, value, line) => (stated.cksum = readNumber(value, MAX_ID, 'cksum', line))],
   ['link', (stated, value, line) => (stated.link = readLink(value, line))],
   ['time', (stated, value, line) => (stated.time = readTime(value, line))],
-  // go-mtree's for what came out of a tar archive: seconds, whatever follows them.
-  ['tar_time', (stated, value, line) => (stated.time = { seconds: readTime(value, line).seconds })],
+  // go-mtree's for what came out of a tar archive: seconds, whatever follows them. Beside `time` it says nothing more.
+  ['tar_time', (stated, value, line) => (stated.time ??= { seconds: readTime(value, line).seconds })],
   [
     'device',
     (stated, value, line) => {

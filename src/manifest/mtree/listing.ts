@@ -74,6 +74,7 @@ export function* walkListing({ root }: Pick<Listing, 'root'>): Generator<Listed>
     yield entry;
     const below = [...(entry.children?.values() ?? [])];
     below.sort((a, b) => (a.name < b.name ? 1 : a.name > b.name ? -1 : 0));
-    waiting.push(...below);
+    // One by one: a call takes no more than some 100,000 arguments.
+    for (const one of below) waiting.push(one);
   }
 }

@@ -137,6 +137,8 @@ describe('readMtree', () => {
     ['mode=u=x,a+X', { mode: 0o111 }],
     ['time=5', { time: { seconds: 5 } }],
     ['time=5.15000000', { time: { seconds: 5, nanoseconds: 15_000_000 } }],
+    ['time=5.000000007 tar_time=5.000000000', { time: { seconds: 5, nanoseconds: 7 } }],
+    ['tar_time=5.000000000 time=5.000000007', { time: { seconds: 5, nanoseconds: 7 } }],
     ['time=-1.000000001', { time: { seconds: -1, nanoseconds: 1 } }],
     ['device=native,8,1', { device: { major: 8, minor: 1 } }],
     ['device=linux,8,0x10', { device: { major: 8, minor: 16 } }],
@@ -217,6 +219,57 @@ describe('readMtree', () => {
       ),
     ).toEqual(['', '\u001c#', 'a\u00a3b', 'x\u001c', 'y\\', '\u00a3']);
     expect(refusal(bytesOf('. type=dir', '\\\\M-# type=file'))).toMatch('inside a word');
+  });
+
+  test("reads go-mtree's relative form", () => {
+    expect(
+      read(
+        '#          user: root',
+        '',
+        '# .',
+        '/set type=file nlink=1 mode=0664 uid=0 gid=0',
+        '. size=4096 type=dir mode=0755 nlink=3 time=5.015166998',
+        '    st\\052r\\133x]\\077 size=2 mode=0644 xattr.user.a=eHl6',
+        '    lnk size=7 type=link mode=0777 link=a\\040b\\040\\043\\040\\\\',
+        '',
+        '# sub',
+        'sub size=4096 type=dir mode=0755 nlink=2',
+        '    f size=0',
+        '..',
+        '..',
+      ),
+    ).toEqual({
+      '': {
+        type: 'dir',
+        nlink: 3,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        size: 4096,
+        time: { seconds: 5, nanoseconds: 15_166_998 },
+      },
+      lnk: { type: 'link', nlink: 1, mode: 0o777, uid: 0, gid: 0, size: 7, link: 'a b # \\' },
+      'st*r[x]?': {
+        type: 'file',
+        nlink: 1,
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        size: 2,
+        xattrs: new Map([['user.a', 'eHl6']]),
+      },
+      sub: { type: 'dir', nlink: 2, mode: 0o755, uid: 0, gid: 0, size: 4096 },
+      'sub/f': { type: 'file', nlink: 1, mode: 0o664, uid: 0, gid: 0, size: 0 },
+    });
+  });
+
+  test('reads a directory of very many entries, and no more than a million', () => {
+    const names = (count: number): Buffer =>
+      Buffer.from(`. type=dir\n${Array.from({ length: count }, (_, at) => `${at}\n`).join('')}`);
+    const listing = readMtree(names(150_000));
+    expect(listing.entries).toBe(150_001);
+    expect([...walkListing(listing)]).toHaveLength(150_001);
+    expect(refusal(names(1_000_000))).toMatch(/^mtree-too-large: .* more than 1000000 entries$/);
   });
 
   test('counts names that another reader would take for patterns', () => {
