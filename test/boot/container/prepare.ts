@@ -11,7 +11,7 @@ import { type Keys, bakeTrust, newKeys, policyRepository, seal } from '../pipeli
 import { NO_CONTAINER } from '../requirements.ts';
 
 /** What of Debian is in the image beside what sealborn's package depends on. */
-const PACKAGES = ['dbus', 'libatomic1', 'systemd-sysv'];
+export const PACKAGES: readonly string[] = ['dbus', 'libatomic1', 'systemd-sysv'];
 
 /** A sealed image as a directory, and what it was sealed with. Tests boot copies of it. */
 export type Sealed = { root: string; policy: string; keys: Keys; pin: string };
