@@ -16,6 +16,11 @@ const config: ViteUserConfig = defineConfig({
           globalSetup: 'test/boot/container/prepare.ts',
         },
       },
+      {
+        // What takes minutes beside the boots: "npm run test:images". Debian and npm's parts come over the network.
+        extends: true,
+        test: { name: 'images', testTimeout: 900_000, include: ['test/boot/{builders,packages}/*.test.ts'] },
+      },
     ],
   },
 });
