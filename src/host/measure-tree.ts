@@ -1,6 +1,6 @@
 import type { MeasureRules } from '../base/measure-rules.ts';
 import type { Entry } from '../manifest/entry.ts';
-import { type PackedTree, TYPE_FILE, entryAt } from '../manifest/packed-tree.ts';
+import { type PackedTree, entryAt, sumFiles } from '../manifest/packed-tree.ts';
 import { unpackXattrs } from '../manifest/xattr-blob.ts';
 import { requireAbsent } from './absent-paths.ts';
 import { type PlacedFinding } from './finding-list.ts';
@@ -52,7 +52,7 @@ export async function measureTree(options: MeasureOptions): Promise<MeasuredTree
   const tree = await list(root, scope, signal, (listed) =>
     onProgress?.({ files: 0, bytes: 0, listed, seconds: seconds() }),
   );
-  const totals = sum(tree);
+  const totals = sumFiles(tree);
   if (rules.fsVerity) tree.verity = new Uint8Array(new SharedArrayBuffer(tree.count * 32));
   const workers = workerCount(options.workers);
   const pool = new HashPool(
@@ -101,17 +101,6 @@ async function list(
   } finally {
     close(descriptor);
   }
-}
-
-function sum(tree: PackedTree): { files: number; bytes: number } {
-  let files = 0;
-  let bytes = 0;
-  for (let i = 0; i < tree.count; i += 1) {
-    if (tree.type[i] !== TYPE_FILE) continue;
-    files += 1;
-    bytes += tree.size[i] ?? 0;
-  }
-  return { files, bytes };
 }
 
 function requireClean(answers: readonly MeasureAnswer[]): void {

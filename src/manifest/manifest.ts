@@ -1,6 +1,6 @@
 import type { BytePath } from '../base/byte-path.ts';
 import type { Entry } from './entry.ts';
-import { type PackedTree, TYPE_FILE, entryAt, findPath, verityOf } from './packed-tree.ts';
+import { type PackedTree, entryAt, findPath, sumFiles, verityOf } from './packed-tree.ts';
 
 declare const manifestBrand: unique symbol;
 
@@ -23,19 +23,11 @@ export type Manifest = Iterable<Entry> & {
 
 /** For `parseManifest` alone, which has checked what the tree holds. */
 export function sealManifest(tree: PackedTree): Manifest {
-  let files = 0;
-  let bytes = 0;
   let fsVerity = 0;
-  for (let i = 0; i < tree.count; i += 1) {
-    if (tree.type[i] !== TYPE_FILE) continue;
-    files += 1;
-    bytes += tree.size[i] ?? 0;
-    if (verityOf(tree, i) !== undefined) fsVerity += 1;
-  }
+  for (let i = 0; i < tree.count; i += 1) if (verityOf(tree, i) !== undefined) fsVerity += 1;
   const manifest = {
     size: tree.count,
-    files,
-    bytes,
+    ...sumFiles(tree),
     fsVerity,
     tree,
     get: (path: BytePath): Entry | undefined => {

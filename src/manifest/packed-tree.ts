@@ -77,6 +77,18 @@ export function xattrBytesOf(tree: PackedTree, index: number): Uint8Array {
   return tree.extras.subarray(start, start + lengthAt(tree.extras, at + 4));
 }
 
+/** Regular files of a tree, and their bytes together, hard links counted by name. */
+export function sumFiles(tree: PackedTree): { files: number; bytes: number } {
+  let files = 0;
+  let bytes = 0;
+  for (let i = 0; i < tree.count; i += 1) {
+    if (tree.type[i] !== TYPE_FILE) continue;
+    files += 1;
+    bytes += tree.size[i] ?? 0;
+  }
+  return { files, bytes };
+}
+
 /** The entry as an object. */
 export function entryAt(tree: PackedTree, index: number): Entry {
   const type = ENTRY_TYPES[tree.type[index] ?? 0] ?? 'file';

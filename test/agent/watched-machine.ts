@@ -1,20 +1,14 @@
-import { expect, onTestFinished } from 'vitest';
+import { expect } from 'vitest';
 
-import { type Measurer, startMeasurer } from '../../src/agent/measurer.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import type { Measurer } from '../../src/agent/measurer.ts';
+import { startMeasuring } from './start-measuring.ts';
 import { type SealedMachine, sealMachine } from './sealed-machine.ts';
 import { until } from './until.ts';
 
 /** An agent whose sweep comes once an hour: what it finds, it finds by its watches. */
 export async function watched(): Promise<{ machine: SealedMachine; measurer: Measurer }> {
   const machine = await sealMachine({ sweepSeconds: 3600 });
-  const measurer = await startMeasurer(machine.settings(), {
-    log: SILENT_LOG,
-    notify: () => undefined,
-    now: () => new Date(),
-    environment: {},
-  });
-  onTestFinished(() => measurer.close());
+  const measurer = await startMeasuring(machine);
   await until('the sweep after the watches were placed', () => {
     const { coverage } = measurer.verdict();
     return coverage?.watch !== undefined && (coverage.sweep?.immediate ?? 0) > 0;

@@ -6,10 +6,9 @@ import { join } from 'node:path';
 
 import { describe, expect, onTestFinished, test } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasuring } from '../agent/start-measuring.ts';
 import type { MountRule } from '../../src/base/mount-rules.ts';
 import { scanBounds } from '../../src/host/bounds-scan.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
 import { createMountWatch } from '../../src/host/mount-watch.ts';
 import { sealMachine } from '../agent/sealed-machine.ts';
 import { until } from '../agent/until.ts';
@@ -142,13 +141,7 @@ describe('attack table: bounds of mutable areas', () => {
 
   test('21: found by the running agent, which drifts', async () => {
     const machine = await sealMachine();
-    const measurer = await startMeasurer(machine.settings(), {
-      log: SILENT_LOG,
-      notify: () => undefined,
-      now: () => new Date(),
-      environment: {},
-    });
-    onTestFinished(() => measurer.close());
+    const measurer = await startMeasuring(machine);
     await measurer.settled;
     expect(measurer.verdict()).toMatchObject({ state: 'trusted' });
     writeTo(machine.root, 'tmp/su', 'x');
@@ -162,13 +155,7 @@ describe('attack table: bounds of mutable areas', () => {
     writeTo(machine.root, 'tmp/su', 'x');
     chmodSync(machine.file('tmp/su'), 0o4755);
     const states: string[] = [];
-    const measurer = await startMeasurer(machine.settings(), {
-      log: { info: () => undefined, warn: () => undefined, error: () => undefined },
-      notify: (words) => void states.push(words),
-      now: () => new Date(),
-      environment: {},
-    });
-    onTestFinished(() => measurer.close());
+    const measurer = await startMeasuring(machine, { notify: (words) => void states.push(words) });
     await measurer.settled;
     expect(measurer.verdict()).toMatchObject({
       state: 'drifted',

@@ -18,12 +18,11 @@ import { join } from 'node:path';
 
 import { describe, expect, onTestFinished, test } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasuring } from '../agent/start-measuring.ts';
 import { createTreeChecker } from '../../src/host/check-tree.ts';
 import { KernelVerity } from '../../src/host/kernel-verity.ts';
 import { ENODATA, ENOTTY, EOPNOTSUPP } from '../../src/host/linux.ts';
 import { measureTree } from '../../src/host/measure-tree.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
 import { formatManifest } from '../../src/manifest/format.ts';
 import { sealMachine } from '../agent/sealed-machine.ts';
 import { PREDICATE } from '../bundle/bundle-fixture.ts';
@@ -104,13 +103,7 @@ describe('fs-verity digests in a manifest', () => {
 
   test('are counted in the verdict', async () => {
     const machine = await sealMachine({ predicate: { measure: { ...PREDICATE.measure, fsVerity: true } } });
-    const measurer = await startMeasurer(machine.settings(), {
-      log: SILENT_LOG,
-      notify: () => undefined,
-      now: () => new Date(),
-      environment: {},
-    });
-    onTestFinished(() => measurer.close());
+    const measurer = await startMeasuring(machine);
     await measurer.settled;
     const { state, coverage, measured } = measurer.verdict();
     expect(state).toBe('trusted');

@@ -1,16 +1,15 @@
 import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasuring } from '../agent/start-measuring.ts';
 import type { Verdict } from '../../src/attestation/verdict.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import { formatEnvelope, parseEnvelope, preAuthEncoding } from '../../src/base/dsse.ts';
 import { runCli } from '../../src/cli/program.ts';
 import { HOST_PROGRAM } from '../../src/cli/programs/host.ts';
 import { processTerminal } from '../../src/cli/terminal.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
 import { type SealedMachine, type Sealing, sealMachine } from '../agent/sealed-machine.ts';
 import { newKey } from '../bundle/bundle-fixture.ts';
 import {
@@ -32,13 +31,7 @@ async function boot(
   now: () => Date = () => new Date(),
   environment: NodeJS.ProcessEnv = {},
 ): Promise<Verdict> {
-  const measurer = await startMeasurer(machine.settings(), {
-    log: SILENT_LOG,
-    notify: () => undefined,
-    now,
-    environment,
-  });
-  onTestFinished(() => measurer.close());
+  const measurer = await startMeasuring(machine, { now, environment });
   await measurer.settled;
   return measurer.verdict();
 }
