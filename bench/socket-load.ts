@@ -99,23 +99,24 @@ export async function openLoad({ path, protocol, connections, window, requests }
 }
 
 function countLines(bytes: Buffer, size: number): number {
+  const heard = bytes.subarray(0, size);
   let count = 0;
-  for (let at = bytes.indexOf(NEWLINE); at >= 0 && at < size; at = bytes.indexOf(NEWLINE, at + 1)) count += 1;
+  for (let at = heard.indexOf(NEWLINE); at >= 0; at = heard.indexOf(NEWLINE, at + 1)) count += 1;
   return count;
 }
 
 /** Counts answers of HTTP that state their length, of which one at a time is under way on a connection. */
 function createHttpCounter(): (bytes: Buffer, size: number) => number {
-  let held = '';
+  let missing = 0;
   return (bytes, size) => {
-    held += bytes.toString('latin1', 0, size);
-    const end = held.indexOf('\r\n\r\n');
-    if (end < 0) return 0;
-    const at = held.toLowerCase().lastIndexOf(LENGTH, end);
-    const length = Number.parseInt(held.slice(at + LENGTH.length, end), 10);
-    if (!held.startsWith('HTTP/1.1 200 ') || at < 0) throw new Error(`not the answer hoped for: ${held}`);
-    if (held.length < end + HEAD_END.length + length) return 0;
-    held = '';
-    return 1;
+    if (missing === 0) {
+      const head = bytes.toString('latin1', 0, bytes.subarray(0, size).indexOf(HEAD_END));
+      const at = head.indexOf(LENGTH);
+      const length = Number.parseInt(head.slice(at + LENGTH.length), 10);
+      if (!head.startsWith('HTTP/1.1 200 ') || at < 0) throw new Error(`not the answer hoped for: ${head}`);
+      missing = head.length + HEAD_END.length + length;
+    }
+    missing -= size;
+    return missing === 0 ? 1 : 0;
   };
 }

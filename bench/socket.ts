@@ -2,22 +2,27 @@
  * npm run -s bench:socket -- [--rounds N] [--count N] [--json]
  * npm run -s bench:socket -- --memory [--decisions N] [--json]
  *
- * What a decision takes over decide.sock (HTTP, kept alive) and decide.ndjson.sock, beside a bare node:http server
- * and a bare echo of lines on Unix sockets, with 1 and with 32 questions in flight. The agent is the built program
- * with a signed release of examples/payments and its decision log on; it, the floors and the load generator are
- * processes of their own. All take turns, so that a slow spell of the machine hits all: read the ratios.
+ * What a decision takes over decide.sock (HTTP, kept alive) and decide.ndjson.sock, with 1 and with 32 questions in
+ * flight, beside two floors for each on Unix sockets (socket-servers.ts): a bare node:http server and a bare echo of
+ * lines, and the same two with a JSON.parse of the question and a JSON.stringify of an answer. The agent is the built
+ * program with the executable's flags, a signed release of examples/payments and its decision log on; it, the floors
+ * and the load generator are processes of their own. All take turns, so that a slow spell of the machine hits all:
+ * read the ratios.
  * --memory asks millions of questions and prints what the agent's memory does meanwhile.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type IncomingMessage, request as open } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { V8_FLAGS } from '../scripts/package/v8-flags.ts';
 import { type BenchAgent, startBenchAgent } from './socket-agent.ts';
-import { type Load, type Loader, type Protocol, openLoad } from './socket-load.ts';
+import { type Loader, type Protocol, openLoad } from './socket-load.ts';
 
 /** From the issue on decisions, "Load". */
 const GOAL_FLOOR_RATIO = 1.25;
@@ -34,7 +39,21 @@ type Row = {
   perSecond: number;
   /** Processor time of the server, all its threads, for one question: steadier than its latency. */
   cpuUs: number;
-  floorP50: number | null;
+  /** The p50 over that of the bare floor, and over that of the floor that reads and writes JSON. */
+  overBare: number | null;
+  overJson: number | null;
+};
+
+type Floors = { sockets: Record<Protocol, string>; pid: number; stop: () => void };
+type Contender = {
+  what: string;
+  inFlight: string;
+  loader: Loader;
+  pid: number;
+  cpuSeconds: number;
+  p50s: number[];
+  micros: number[];
+  rates: number[];
 };
 
 const { values: flags } = parseArgs({
@@ -48,12 +67,22 @@ const { values: flags } = parseArgs({
   },
 });
 
+/** Rounds that are not counted: V8 compiles meanwhile. */
+const WARM_UP = 10;
+const JSON_TYPE = { 'content-type': 'application/json' };
+const QUESTION = JSON.stringify({
+  subject: { type: 'ServiceAccount', id: 'checkout-web' },
+  action: { name: 'CreatePayment' },
+  resource: { type: 'Ledger', id: 'main' },
+  context: { amount: 1000 },
+});
+
 // Unix sockets have paths of at most 107 bytes, so a deep TMPDIR is not used.
 const place = mkdtempSync(join(tmpdir().length < 40 ? tmpdir() : '/tmp', 'sealborn-bench-'));
 const profile = flags['cpu-prof'];
 try {
-  const nodeFlags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
-  const agent = await startBenchAgent(place, nodeFlags);
+  const profiling = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const agent = await startBenchAgent(place, [...V8_FLAGS, ...profiling]);
   try {
     if (flags.memory) await memory(agent, Number(flags.decisions));
     else await load(agent, Number(flags.rounds), Number(flags.count));
@@ -88,53 +117,49 @@ function makeRequests(protocol: Protocol): Buffer[] {
   });
 }
 
+/** Starts the floors of one kind; gives their sockets. */
+async function startFloors(kind: 'bare' | 'json', answer: string): Promise<Floors> {
+  const sockets = { http: join(place, `${kind}.sock`), lines: join(place, `${kind}.ndjson.sock`) };
+  const program = fileURLToPath(new URL('socket-servers.ts', import.meta.url));
+  const floors = spawn(process.execPath, [...V8_FLAGS, program, kind, sockets.http, sockets.lines, answer], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(floors.stdout, 'data');
+  return { sockets, pid: floors.pid ?? 0, stop: () => void floors.kill('SIGTERM') };
+}
+
 async function load(agent: BenchAgent, rounds: number, count: number): Promise<void> {
-  const floors = { http: join(place, 'floor.sock'), lines: join(place, 'echo.sock') };
-  const floor = spawn(
-    process.execPath,
-    [
-      fileURLToPath(new URL('socket-servers.ts', import.meta.url)),
-      floors.http,
-      floors.lines,
-      'x'.repeat(300),
-    ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  await once(floor.stdout, 'data');
+  const answer = await askOnce(agent.decideSocket);
+  const bare = await startFloors('bare', answer);
+  const json = await startFloors('json', answer);
+  const ours = { sockets: { http: agent.decideSocket, lines: agent.linesSocket }, pid: agent.pid };
   const requests = { http: makeRequests('http'), lines: makeRequests('lines') };
-  const shapes: [string, Protocol, string, number, number][] = [
-    ['1', 'http', agent.decideSocket, 1, 1],
-    ['32 connections', 'http', agent.decideSocket, 32, 1],
-    ['1', 'lines', agent.linesSocket, 1, 1],
-    ['32 connections', 'lines', agent.linesSocket, 32, 1],
-    ['32 on one connection', 'lines', agent.linesSocket, 1, 32],
+  const names = {
+    http: ['node:http', 'node:http with JSON', 'decide.sock'],
+    lines: ['echo of lines', 'lines with JSON', 'decide.ndjson.sock'],
+  };
+  const shapes: [string, Protocol, number, number][] = [
+    ['1', 'http', 1, 1],
+    ['32 connections', 'http', 32, 1],
+    ['1', 'lines', 1, 1],
+    ['32 connections', 'lines', 32, 1],
+    ['32 on one connection', 'lines', 1, 32],
   ];
-  const contenders: {
-    what: string;
-    inFlight: string;
-    loader: Loader;
-    pid: number;
-    cpuSeconds: number;
-    p50s: number[];
-    micros: number[];
-    rates: number[];
-  }[] = [];
-  for (const [inFlight, protocol, path, connections, window] of shapes) {
-    const shape: Omit<Load, 'path'> = { protocol, connections, window, requests: requests[protocol] };
-    const names =
-      protocol === 'http' ? ['node:http', 'decide.sock'] : ['echo of lines', 'decide.ndjson.sock'];
-    for (const [index, what] of names.entries()) {
-      const loader = await openLoad({ ...shape, path: index === 0 ? floors[protocol] : path });
-      const pid = index === 0 ? (floor.pid ?? 0) : agent.pid;
+  const contenders: Contender[] = [];
+  for (const [inFlight, protocol, connections, window] of shapes) {
+    for (const [index, { sockets, pid }] of [bare, json, ours].entries()) {
+      const path = sockets[protocol];
+      const loader = await openLoad({ protocol, connections, window, path, requests: requests[protocol] });
+      const what = names[protocol][index] ?? '';
       contenders.push({ what, inFlight, loader, pid, cpuSeconds: 0, p50s: [], micros: [], rates: [] });
     }
   }
-  for (let round = -2; round < rounds; round += 1) {
+  for (let round = -WARM_UP; round < rounds; round += 1) {
     for (const contender of contenders) {
       const { loader, pid, p50s, micros, rates } = contender;
       const before = cpuSeconds(pid);
       const run = await loader.run(count);
-      if (round < 0) continue; // the first rounds compile
+      if (round < 0) continue;
       contender.cpuSeconds += cpuSeconds(pid) - before;
       run.micros.sort();
       p50s.push(quantile(run.micros, 0.5));
@@ -143,33 +168,47 @@ async function load(agent: BenchAgent, rounds: number, count: number): Promise<v
     }
   }
   for (const { loader } of contenders) loader.close();
-  floor.kill('SIGTERM');
+  for (const floors of [bare, json]) floors.stop();
 
   const rows: Row[] = [];
   const goals: Goal[] = [];
-  for (let index = 0; index < contenders.length; index += 2) {
-    const [bare, ours] = contenders.slice(index, index + 2);
-    if (bare === undefined || ours === undefined) continue;
-    // The median of the rounds' ratios: what a slow spell does to one round does not move it.
-    const ratio = median(ours.p50s.map((p50, round) => p50 / (bare.p50s[round] ?? Number.NaN)));
-    for (const { what, inFlight, micros, rates, cpuSeconds } of [bare, ours]) {
-      const sorted = Float64Array.from(micros).sort();
+  for (let index = 0; index < contenders.length; index += 3) {
+    const group = contenders.slice(index, index + 3);
+    const [overBare, overJson] = group;
+    for (const one of group) {
+      const sorted = Float64Array.from(one.micros).sort();
+      const isOurs = one === group[2];
       rows.push({
-        what,
-        inFlight,
+        what: one.what,
+        inFlight: one.inFlight,
         p50us: round2(quantile(sorted, 0.5)),
         p99us: round2(quantile(sorted, 0.99)),
-        perSecond: Math.round(median(rates)),
-        cpuUs: round2((cpuSeconds / (rounds * count)) * 1e6),
-        floorP50: what === ours.what ? round2(ratio) : null,
+        perSecond: Math.round(median(one.rates)),
+        cpuUs: round2((one.cpuSeconds / (rounds * count)) * 1e6),
+        overBare: isOurs ? round2(ratio(one, overBare)) : null,
+        overJson: isOurs ? round2(ratio(one, overJson)) : null,
       });
+      if (!isOurs || overBare === undefined) continue;
+      const name = `${one.what}, ${one.inFlight} in flight`;
+      goals.push(goal(`p50 over ${overBare.what}: ${name}`, ratio(one, overBare), 'x', GOAL_FLOOR_RATIO));
+      const p99 = (rows.at(-1)?.p99us ?? Number.NaN) / 1000;
+      if (one.inFlight !== '1') goals.push(goal(`p99: ${name}`, p99, 'ms', GOAL_P99_MS));
     }
-    const name = `${ours.what}, ${ours.inFlight} in flight`;
-    goals.push(goal(`p50 over ${bare.what}: ${name}`, ratio, 'x', GOAL_FLOOR_RATIO));
-    const p99 = (rows.at(-1)?.p99us ?? Number.NaN) / 1000;
-    if (ours.inFlight !== '1') goals.push(goal(`p99: ${name}`, p99, 'ms', GOAL_P99_MS));
   }
   report(goals, rows);
+}
+
+/** The median of the rounds' ratios: what a slow spell does to one round does not move it. */
+function ratio(ours: Contender, floor: Contender | undefined): number {
+  return median(ours.p50s.map((p50, round) => p50 / (floor?.p50s[round] ?? Number.NaN)));
+}
+
+/** An answer of the agent, for the floors to give. */
+async function askOnce(socketPath: string): Promise<string> {
+  const request = open({ socketPath, path: '/access/v1/evaluation', method: 'POST', headers: JSON_TYPE });
+  request.end(QUESTION);
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  return text(response);
 }
 
 async function memory(agent: BenchAgent, decisions: number): Promise<void> {
