@@ -21,6 +21,14 @@ const config: ViteUserConfig = defineConfig({
         extends: true,
         test: { name: 'images', testTimeout: 900_000, include: ['test/boot/{builders,packages}/*.test.ts'] },
       },
+      {
+        extends: true,
+        test: {
+          name: 'emulator',
+          include: ['test/boot/emulator/*.test.ts'],
+          testTimeout: 900_000,
+        },
+      },
     ],
   },
 });

@@ -17,6 +17,19 @@ const NEEDED = {
 /** Why nothing can be booted in a container here; undefined where it can. */
 export const NO_CONTAINER: string | undefined = whyNot(NEEDED);
 
+/** What the emulated machines need beside that. */
+const EMULATION = {
+  'busybox-static': 'busybox',
+  'cryptsetup-bin': 'veritysetup',
+  'erofs-utils': 'mkfs.erofs',
+  'qemu-system-x86': 'qemu-system-x86_64',
+  'swtpm-tools': 'swtpm_setup',
+};
+
+/** Why no machine can be emulated here; undefined where one can. */
+export const NO_EMULATOR: string | undefined =
+  process.arch === 'x64' ? whyNot({ ...NEEDED, ...EMULATION }) : 'the emulated machine is an x86-64';
+
 /** What lacks, in words; the tests that need it skip and say so. */
 export function whyNot(needed: Readonly<Record<string, string>>): string | undefined {
   if (process.getuid?.() !== 0) return 'only root can build and boot an image';

@@ -1,0 +1,91 @@
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { spawnMortal } from '../mortal.ts';
+import type { Disk } from './disk.ts';
+import { COLLECTOR, GUEST, type MachineImage } from './machine-image.ts';
+
+export type EmulatedMachine = {
+  /** What the image's probe said so far, by its first word. */
+  probe: () => ReadonlyMap<string, string>;
+  /** What the kernel and systemd said on the console. */
+  console: () => string;
+  isRunning: () => boolean;
+  stop: () => Promise<void>;
+};
+
+export type Emulation = {
+  image: MachineImage;
+  disk: Disk;
+  place: string;
+  /** The Unix socket of its TPM. */
+  chip: string;
+  /** Ports of this machine: where the guest's health port is to be, and where the collector is. */
+  health: number;
+  collector: number;
+};
+
+/**
+ * Starts an emulated machine: no network but its health port and the collector, a TPM, disks that it can't write to.
+ * Always by emulation of the processor: a /dev/kvm that opens may still be too slow to be of use.
+ */
+export function emulate({ image, disk, place, chip, health, collector }: Emulation): EmulatedMachine {
+  const [console, probe] = [join(place, 'console.log'), join(place, 'probe.log')];
+  const words = [
+    'console=ttyS0',
+    'quiet',
+    'panic=-1',
+    `roothash=${disk.rootHash}`,
+    `sealborn.trust=${image.pin}`,
+  ];
+  // The root is open already when systemd comes.
+  words.push('systemd.verity=no');
+  const network = [
+    'user,id=net,restrict=on',
+    `hostfwd=tcp:127.0.0.1:${health}-${GUEST}:9180`,
+    `guestfwd=tcp:${COLLECTOR}-cmd:busybox nc 127.0.0.1 ${collector}`,
+  ];
+  const child = spawnMortal('qemu-system-x86_64', [
+    ...'-accel tcg,thread=multi -M q35 -smp 2 -cpu Nehalem -m 1024 -nodefaults -display none -no-reboot'.split(
+      ' ',
+    ),
+    ...Object.entries({ kernel: image.kernel, initrd: image.initrd, append: words.join(' ') }).flatMap(
+      ([name, value]) => [`-${name}`, value],
+    ),
+    ...[disk.data, disk.hashes].flatMap((file) => [
+      '-drive',
+      `file=${file},format=raw,if=virtio,readonly=on`,
+    ]),
+    ...`-chardev socket,id=tpm,path=${chip} -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-crb,tpmdev=tpm0`.split(
+      ' ',
+    ),
+    '-netdev',
+    network.join(','),
+    '-device',
+    'virtio-net-pci,netdev=net,romfile=',
+    '-device',
+    'virtio-rng-pci',
+    ...[console, probe].flatMap((file) => ['-serial', `file:${file}`]),
+  ]);
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (part: string) => (said += part));
+  const read = (file: string): string => (existsSync(file) ? readFileSync(file, 'latin1') : '');
+  const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
+  return {
+    probe: () =>
+      new Map(
+        read(probe)
+          .split(/\r?\n/)
+          .slice(0, -1)
+          .map((line) => [line.split(' ', 1)[0] ?? '', line.slice(line.indexOf(' ') + 1)]),
+      ),
+    console: () => said + read(console).slice(-5000),
+    isRunning,
+    stop: async () => {
+      if (!isRunning()) return;
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  };
+}

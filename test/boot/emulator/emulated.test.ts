@@ -1,0 +1,173 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+
+import { startCollector } from '../../../src/collector/serve.ts';
+import { SILENT_LOG } from '../../../src/host/log.ts';
+import { flipOneByte } from '../flip-one-byte.ts';
+import { BUNDLE } from '../pipeline.ts';
+import { NO_EMULATOR, skipped } from '../requirements.ts';
+import { startChip } from './chip.ts';
+import { type Disk, makeDisk } from './disk.ts';
+import { type EmulatedMachine, emulate } from './emulate.ts';
+import { type MachineImage, makeMachineImage } from './machine-image.ts';
+
+/** An emulated processor takes its time, and more where others use the machine too. */
+const PATIENCE_MS = 840_000;
+
+type Shown = {
+  state: string;
+  assurance: string;
+  tpmProblems: string[];
+  verdict: { state: string; drift: { kind: string; path: string }[] };
+};
+
+describe.skipIf(skipped(NO_EMULATOR))('a machine with a dm-verity root and a TPM', () => {
+  let place: string;
+  let image: MachineImage;
+  let sealed: Disk;
+  let altered: Disk;
+  beforeAll(async () => {
+    place = mkdtempSync(join(tmpdir(), 'sealborn-emulator-'));
+    image = await makeMachineImage(place);
+    sealed = makeDisk(image.root, place, 'sealed');
+    // Whoever can change the image can make hashes for it that the kernel is content with.
+    flipOneByte(join(image.root, 'usr/bin/env'));
+    altered = makeDisk(image.root, place, 'altered');
+  });
+  afterAll(() => rmSync(place, { recursive: true, force: true }));
+
+  it('completes its boot, decides, and is vouched for by its TPM', async () => {
+    const { machine, healths, shown } = await start(sealed);
+    await untilShown(machine, shown, (host) => host.state === 'trusted' && host.assurance === 'hardware');
+    await untilHere(machine, 'the end of the probe', async () => machine.probe().has('end'));
+    const probe = machine.probe();
+    expect(Object.fromEntries(probe)).toMatchObject({
+      'boot-complete': 'active',
+      'drift-target': 'inactive',
+      permitted: '0',
+      denied: '1',
+    });
+    const status = JSON.parse(probe.get('status') ?? '') as {
+      state: string;
+      coverage: { mounts: { shown: object[] } };
+    };
+    expect(status.state).toBe('trusted');
+    expect(status.coverage.mounts.shown).toContainEqual(
+      expect.objectContaining({ path: '/', backing: 'dm-verity', claimedRootHash: sealed.rootHash }),
+    );
+    expect(healths).toContain(200);
+    expect((await shown())?.tpmProblems).toEqual([]);
+  });
+
+  it('does not complete the boot of an altered image whose root hash fits, and its TPM says so too', async () => {
+    const { machine, healths, shown } = await start(altered);
+    const host = await untilShown(
+      machine,
+      shown,
+      (seen) => seen.state === 'drifted' && seen.assurance === 'hardware',
+    );
+    await untilHere(machine, 'the end of the probe', async () => machine.probe().has('end'));
+    expect(Object.fromEntries(machine.probe())).toMatchObject({
+      'boot-complete': 'inactive',
+      'drift-target': 'active',
+      permitted: '1',
+      denied: '1',
+    });
+    expect(host.verdict.drift).toMatchObject([{ kind: 'modified', path: '/usr/bin/env' }]);
+    expect(healths).toContain(503);
+    expect(healths).not.toContain(200);
+  });
+
+  type Started = {
+    machine: EmulatedMachine;
+    /** Every status that the health check answered with. */
+    healths: ReadonlySet<number>;
+    shown: () => Promise<Shown | undefined>;
+  };
+
+  /** A collector that knows the release and the TPM's maker, and a machine that reports to it. */
+  async function start(disk: Disk): Promise<Started> {
+    const own = mkdtempSync(join(place, 'machine-'));
+    const chip = await startChip(own);
+    onTestFinished(chip.stop);
+    const releases = join(own, 'releases');
+    mkdirSync(releases);
+    copyFileSync(join(image.root, BUNDLE, 'release.dsse.json'), join(releases, 'payments.dsse.json'));
+    const collector = await startCollector({
+      listen: { host: '127.0.0.1', port: 0 },
+      database: join(own, 'fleet.db'),
+      settings: { intervalSeconds: 10 },
+      registered: { releases, trust: [image.trust], roots: chip.roots },
+      log: SILENT_LOG,
+    });
+    onTestFinished(() => collector.close());
+    const health = await freePort();
+    const port = Number(new URL(collector.url).port);
+    const machine = emulate({ image, disk, place: own, chip: chip.socket, health, collector: port });
+    onTestFinished(machine.stop);
+    const healths = new Set<number>();
+    void (async () => {
+      while (machine.isRunning()) {
+        const answer = fetch(`http://127.0.0.1:${health}/healthz`, { signal: AbortSignal.timeout(10_000) });
+        healths.add(
+          await answer.then(
+            ({ status }) => status,
+            () => 0,
+          ),
+        );
+        await sleep(200);
+      }
+    })();
+    const shown = async (): Promise<Shown | undefined> => {
+      const fleet = (await (await fetch(`${collector.url}/v1/hosts`)).json()) as { hosts: { id: string }[] };
+      const [first] = fleet.hosts;
+      if (first === undefined) return undefined;
+      return (await (await fetch(`${collector.url}/v1/hosts/${first.id}`)).json()) as Shown;
+    };
+    return { machine, healths, shown };
+  }
+
+  async function untilShown(
+    machine: EmulatedMachine,
+    shown: () => Promise<Shown | undefined>,
+    isSo: (host: Shown) => boolean,
+  ): Promise<Shown> {
+    return untilHere(machine, 'the report', async () => {
+      const host = await shown();
+      return host !== undefined && isSo(host) ? host : undefined;
+    });
+  }
+});
+
+/** Asks again and again until it is so; gives up where the machine ended. */
+async function untilHere<T>(
+  machine: EmulatedMachine,
+  what: string,
+  look: () => Promise<T | undefined | false>,
+): Promise<T> {
+  const end = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const seen = await look();
+    if (seen !== undefined && seen !== false) return seen;
+    if (!machine.isRunning() || performance.now() > end) {
+      throw new Error(`in vain: ${what}; ${JSON.stringify([...machine.probe()])}\n${machine.console()}`);
+    }
+    await sleep(500);
+  }
+}
+
+/** A port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const server = createServer();
+  server.listen(0, '127.0.0.1', () => {
+    const address = server.address();
+    server.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0));
+  });
+  return promise;
+}
