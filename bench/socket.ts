@@ -20,7 +20,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { V8_FLAGS } from '../scripts/package/v8-flags.ts';
+import { V8_FLAGS } from '../src/host/v8-flags.ts';
 import { type BenchAgent, startBenchAgent } from './socket-agent.ts';
 import { type Loader, type Protocol, openLoad } from './socket-load.ts';
 

@@ -8,7 +8,7 @@ import { type BuildOptions, type Metafile, build } from 'esbuild';
 
 import { BUNDLE, WORKERS, project } from '../bundle.ts';
 import type { Architecture } from './architecture.ts';
-import { V8_FLAGS } from './v8-flags.ts';
+import { V8_FLAGS } from '../../src/host/v8-flags.ts';
 
 const run = promisify(execFile);
 

@@ -8,7 +8,7 @@ import { readSettings } from './settings.ts';
 
 export type SuperviseOptions = {
   settingsFile: string;
-  /** The program to run: what comes before the verb, such as `['/usr/lib/sealborn/main.js']`. */
+  /** The program to run: what comes before the verb, such as `['--expose-gc', '/usr/lib/sealborn/main.js']`. */
   entry: readonly string[];
   environment: NodeJS.ProcessEnv;
   log: Log;

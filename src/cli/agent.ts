@@ -2,6 +2,7 @@ import { isSea } from 'node:sea';
 
 import type { Command } from 'commander';
 
+import { V8_FLAGS } from '../host/v8-flags.ts';
 import { EXIT } from './exit-codes.ts';
 import { untilStopped } from './signals.ts';
 import { type CliContext, action, addVerb } from './verb.ts';
@@ -32,7 +33,8 @@ export function addAgentVerbs(program: Command, context: CliContext): void {
       await superviseHalves({
         settingsFile: config,
         // As one executable, there is no script between the program and its verb.
-        entry: isSea() ? [] : process.argv.slice(1, 2),
+        // The executable has its flags inside.
+        entry: isSea() ? [] : [...V8_FLAGS, ...process.argv.slice(1, 2)],
         environment: process.env,
         log: createLog('sealborn-run'),
         stop: stop.signal,

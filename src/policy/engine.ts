@@ -7,6 +7,7 @@ import { type Names, resolveNames } from './names.ts';
 import { indexPolicies } from './policy-index.ts';
 import { type IgnoredPart, type Question, readQuestionAsIs, readQuestionChecked } from './read-question.ts';
 import { type Schema, readSchema } from './schema.ts';
+import type { Value } from './value.ts';
 
 export type { PolicyPlace } from './document.ts';
 export type { IgnoredPart, Question } from './read-question.ts';
@@ -103,17 +104,20 @@ function newTally(): Tally {
 
 function tryPolicy(policy: LoadedPolicy, situation: Situation, tally: Tally): void {
   try {
-    for (const { wanted, code } of policy.conditions) {
-      const value = code(situation);
-      if (typeof value !== 'boolean') throw new EvaluationError('type error: a condition must be a bool');
-      if (value !== wanted) return;
-    }
+    const { code, wanted, more } = policy;
+    if (code !== undefined && !holds(wanted, code(situation))) return;
+    if (more.length > 0 && !more.every((other) => holds(other.wanted, other.code(situation)))) return;
   } catch (thrown) {
     if (!(thrown instanceof EvaluationError)) throw thrown;
     tally.failures.push({ policy, message: thrown.message });
     return;
   }
   (policy.effect === 'permit' ? tally.permits : tally.forbids).push(policy);
+}
+
+function holds(wanted: boolean, value: Value): boolean {
+  if (typeof value !== 'boolean') throw new EvaluationError('type error: a condition must be a bool');
+  return value === wanted;
 }
 
 /** Cedar's rule: a permit and no forbid; and in mode `deny`, no forbid that failed. */

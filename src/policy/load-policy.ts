@@ -20,11 +20,22 @@ export type LoadedPolicy = {
   principal: LoadedScope;
   action: { op: 'any' | '==' | 'in'; entities: readonly Entity[] };
   resource: LoadedScope;
-  /** Each must give `wanted`: true for `when`, false for `unless`. */
-  conditions: readonly { wanted: boolean; code: Code }[];
+  /** Whether the scopes hold wherever the index finds it: then they need not be looked at. */
+  isSettled: boolean;
+  /** Whether it stands in several places of the index, and so may be found twice. */
+  isSpread: boolean;
   /** The search that saw it last (policy-index.ts). */
   lastSearch: number;
+  /** The first condition; most have one. It must give `wanted`: true for `when`, false for `unless`. */
+  code: Code | undefined;
+  wanted: boolean;
+  /** The others. */
+  more: readonly Condition[];
 };
+
+export type Condition = { wanted: boolean; code: Code };
+
+const NO_MORE: readonly Condition[] = [];
 
 /**
  * Turns a policy of `policy.json` into closures.
@@ -33,23 +44,37 @@ export type LoadedPolicy = {
 export function loadPolicy(policy: CompiledPolicy, order: number, names: Names): LoadedPolicy {
   const { id, file, line, effect } = policy;
   try {
+    const principal = loadScope(policy.principal, names);
+    const action = loadAction(policy.action, names);
+    const resource = loadScope(policy.resource, names);
+    const [first, ...more] = policy.conditions.map(({ kind, body }) => ({
+      wanted: kind === 'when',
+      code: compileExpression(body, names),
+    }));
+    // Thousands of policies don't fit a processor's cache: what a decision needs of one stands in one object.
     return {
       place: { id, file, line },
       effect,
       order,
-      principal: loadScope(policy.principal, names),
-      action: loadAction(policy.action, names),
-      resource: loadScope(policy.resource, names),
-      conditions: policy.conditions.map(({ kind, body }) => ({
-        wanted: kind === 'when',
-        code: compileExpression(body, names),
-      })),
+      principal,
+      action,
+      resource,
+      isSettled: isSettled(principal) && isSettled(resource),
+      isSpread: action.entities.length > 1,
       lastSearch: 0,
+      code: first?.code,
+      wanted: first?.wanted ?? true,
+      more: more.length === 0 ? NO_MORE : more,
     };
   } catch (cause) {
     if (!(cause instanceof PolicyError)) throw cause;
     throw new PolicyError('document-invalid', `${file}:${line}: policy "${id}": ${cause.message}`, { cause });
   }
+}
+
+/** The index finds a policy by an entity or by a type: nothing is left where it is one of them, and `in`. */
+function isSettled({ op, entity, type }: LoadedScope): boolean {
+  return op !== '==' && (entity === undefined || type === undefined);
 }
 
 function loadScope(scope: JsonObject, names: Names): LoadedScope {

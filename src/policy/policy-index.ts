@@ -14,17 +14,24 @@ export type PolicyIndex = {
   ) => void;
 };
 
-/** What a scope can be found by: the entity it names, else the type it names, else nothing. */
-type Key = Entity | string | null;
+/**
+ * What stands under a scope's key: the entity it names, else the type it names, else nothing. Three fields rather than
+ * one map, since most have few: with thousands of policies each look into a map waits for memory.
+ */
+type Level<T> = {
+  unscoped: T | undefined;
+  byType: Map<string, T> | undefined;
+  byEntity: Map<Entity, T> | undefined;
+};
 /** Policies by their principal's key, then by their resource's. */
-type Tree = Map<Key, Map<Key, LoadedPolicy[]>>;
+type Tree = Level<Level<LoadedPolicy[]>>;
 
 /**
  * Indexes policies by action, principal and resource. A question looks up its principal, the principal's type
  * and ancestors, and the same of the resource; what no policy names costs nothing.
  */
 export function indexPolicies(policies: readonly LoadedPolicy[]): PolicyIndex {
-  const anyAction: Tree = new Map();
+  const anyAction: Tree = newLevel();
   const exactly = new Map<Entity, Tree>();
   const within = new Map<Entity, Tree>();
   for (const policy of policies) {
@@ -41,14 +48,14 @@ export function indexPolicies(policies: readonly LoadedPolicy[]): PolicyIndex {
       anyAction,
       exactly.get(action),
       ...[action, ...action.ancestry.list].map((group) => within.get(group)),
-    ].filter((tree) => tree !== undefined && tree.size > 0) as Tree[];
+    ].filter((tree) => tree !== undefined && !isEmpty(tree)) as Tree[];
     // An action that only a request names is not remembered: requests must not grow the memory.
     if (action.exists || exactly.has(action) || within.has(action)) plans.set(action, trees);
     return trees;
   };
 
   let search = 0;
-  const byPrincipal: Map<Key, LoadedPolicy[]>[] = [];
+  const byPrincipal: Level<LoadedPolicy[]>[] = [];
   const found: LoadedPolicy[][] = [];
   return {
     search: (principal, action, resource, visit) => {
@@ -62,9 +69,14 @@ export function indexPolicies(policies: readonly LoadedPolicy[]): PolicyIndex {
           for (const bucket of found) {
             for (const policy of bucket) {
               // A policy that names several actions stands in several trees.
-              if (policy.lastSearch === search) continue;
-              policy.lastSearch = search;
-              if (fits(policy.principal, principal) && fits(policy.resource, resource)) visit(policy);
+              if (policy.isSpread) {
+                if (policy.lastSearch === search) continue;
+                policy.lastSearch = search;
+              }
+              const { isSettled } = policy;
+              if (isSettled || (fits(policy.principal, principal) && fits(policy.resource, resource))) {
+                visit(policy);
+              }
             }
           }
         }
@@ -73,47 +85,55 @@ export function indexPolicies(policies: readonly LoadedPolicy[]): PolicyIndex {
   };
 }
 
+function newLevel<T>(): Level<T> {
+  return { unscoped: undefined, byType: undefined, byEntity: undefined };
+}
+
+function isEmpty({ unscoped, byType, byEntity }: Tree): boolean {
+  return unscoped === undefined && byType === undefined && byEntity === undefined;
+}
+
 function insert(tree: Tree, policy: LoadedPolicy): void {
-  const key = keyOf(policy.principal);
-  let branch = tree.get(key);
-  if (branch === undefined) tree.set(key, (branch = new Map()));
-  const bucket = branch.get(keyOf(policy.resource));
-  if (bucket === undefined) branch.set(keyOf(policy.resource), [policy]);
-  else bucket.push(policy);
+  under(under(tree, policy.principal, newLevel<LoadedPolicy[]>), policy.resource, () => []).push(policy);
+}
+
+/** What stands under the scope's key, made where there is nothing. */
+function under<T>(level: Level<T>, { entity, type }: LoadedScope, make: () => T): T {
+  if (entity !== undefined) return getOrMake((level.byEntity ??= new Map()), entity, make);
+  if (type !== undefined) return getOrMake((level.byType ??= new Map()), type, make);
+  return (level.unscoped ??= make());
+}
+
+function getOrMake<K, T>(map: Map<K, T>, key: K, make: () => T): T {
+  let found = map.get(key);
+  if (found === undefined) map.set(key, (found = make()));
+  return found;
 }
 
 function treeOf(trees: Map<Entity, Tree>, action: Entity): Tree {
   let tree = trees.get(action);
-  if (tree === undefined) trees.set(action, (tree = new Map()));
+  if (tree === undefined) trees.set(action, (tree = newLevel()));
   return tree;
 }
 
-function keyOf({ entity, type }: LoadedScope): Key {
-  return entity ?? type ?? null;
-}
-
 /** Adds what stands under the entity, its ancestors, its type and under nothing; each key once. */
-function collect<T>(map: ReadonlyMap<Key, T>, entity: Entity, into: T[]): void {
-  const unscoped = map.get(null);
+function collect<T>({ unscoped, byType, byEntity }: Level<T>, entity: Entity, into: T[]): void {
   if (unscoped !== undefined) into.push(unscoped);
-  const ofType = map.get(entity.type);
+  const ofType = byType?.get(entity.type);
   if (ofType !== undefined) into.push(ofType);
+  if (byEntity === undefined) return;
   const { list } = entity.ancestry;
-  if (list.length > map.size) {
+  if (list.length > byEntity.size) {
     // One in thousands of groups: cheaper to go through the few entities that policies name.
-    for (const [key, value] of map) if (isEntity(key) && isIn(entity, key)) into.push(value);
+    for (const [key, value] of byEntity) if (isIn(entity, key)) into.push(value);
     return;
   }
-  const own = map.get(entity.named);
+  const own = byEntity.get(entity.named);
   if (own !== undefined) into.push(own);
   for (const ancestor of list) {
-    const value = map.get(ancestor);
+    const value = byEntity.get(ancestor);
     if (value !== undefined) into.push(value);
   }
-}
-
-function isEntity(key: Key): key is Entity {
-  return typeof key === 'object' && key !== null;
 }
 
 /** What the key of a scope did not settle. */

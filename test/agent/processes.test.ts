@@ -76,6 +76,21 @@ describe('sealborn run', () => {
     expect(started.map(({ pid }) => isAlive(pid))).toEqual([false, false]);
   });
 
+  it('runs both halves with the flags that the executable has inside', async () => {
+    const machine = await sealMachine();
+    const running = await start(machine, 'run');
+    await line(running, 'half-started');
+    const pids = await until('both halves', () => {
+      const started = running.lines.filter(({ code }) => code === 'half-started');
+      return started.length === 2 ? started.map(({ pid }) => pid as number) : undefined;
+    });
+    for (const pid of pids) {
+      await until('its command line', () =>
+        readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes('--max-semi-space-size=8'),
+      );
+    }
+  });
+
   it('leaves no half behind when it is killed itself', async () => {
     const machine = await sealMachine();
     const running = await start(machine, 'run');
