@@ -230,8 +230,8 @@ async function memory(agent: BenchAgent, decisions: number): Promise<void> {
   }
   if (process.stderr.isTTY) process.stderr.write('\n');
   loader.close();
-  // The first fifth fills caches and lets V8 choose the size of its heap.
-  const steady = rows.slice(Math.floor(rows.length / 5));
+  // The first half fills caches and lets V8 choose the size of its heap.
+  const steady = rows.slice(Math.floor(rows.length / 2));
   const slope = slopeOf(steady.map(({ decisions, rssMiB }) => [decisions / 1e6, rssMiB]));
   report([goal('growth of resident memory a million decisions', slope, 'MiB', GOAL_SLOPE_MIB)], rows);
 }
