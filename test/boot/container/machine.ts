@@ -40,6 +40,8 @@ export type Machine = {
   /** Waits until the boot is over: the gate has said yes or no, and systemd has nothing left to do. */
   booted: () => Promise<void>;
   isActive: (unit: string) => Promise<boolean>;
+  /** False once it has powered itself off. */
+  isRunning: () => boolean;
   /** Every state that the measuring half has been in since this boot, in order, once the last of them is this one. */
   states: (last: string) => Promise<string[]>;
   /** Restarts the whole machine from inside, and waits until it is booted again. */
@@ -132,6 +134,7 @@ export async function boot(
     host: around.host,
     booted,
     isActive,
+    isRunning: () => container.exitCode === null && container.signalCode === null,
     states: (last) =>
       waitFor(`the journal says ${last}`, async () => {
         const unit = '--unit=sealborn-measure.service';
