@@ -6,7 +6,7 @@ import { describe, expect, inject, it } from 'vitest';
 
 import { flipOneByte } from '../flip-one-byte.ts';
 import { BUNDLE, bakeTrust, newKeys, seal } from '../pipeline.ts';
-import { NO_CONTAINER, skipped } from '../requirements.ts';
+import { skipped } from '../requirements.ts';
 import { boot, type Machine, patiently } from './machine.ts';
 import type { Sealed } from './prepare.ts';
 
@@ -68,7 +68,7 @@ const ALTERATIONS: readonly Alteration[] = [
   },
 ];
 
-describe.skipIf(skipped(NO_CONTAINER))('a boot of an image altered after it was sealed', () => {
+describe.skipIf(skipped(inject('noContainer')))('a boot of an image altered after it was sealed', () => {
   const sealed = inject('sealed');
 
   it.for(ALTERATIONS)('is never complete nor healthy: $title', async ({ alter, state, why }) => {

@@ -1,9 +1,9 @@
 import { describe, expect, inject, it } from 'vitest';
 
-import { NO_CONTAINER, skipped } from '../requirements.ts';
+import { skipped } from '../requirements.ts';
 import { boot, patiently } from './machine.ts';
 
-describe.skipIf(skipped(NO_CONTAINER))('a sealed image that systemd boots', () => {
+describe.skipIf(skipped(inject('noContainer')))('a sealed image that systemd boots', () => {
   const sealed = inject('sealed');
 
   it('is trusted, completes its boot, decides, and reports', async () => {

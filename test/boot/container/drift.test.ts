@@ -1,6 +1,6 @@
 import { describe, expect, inject, it } from 'vitest';
 
-import { NO_CONTAINER, skipped } from '../requirements.ts';
+import { skipped } from '../requirements.ts';
 import { boot, patiently } from './machine.ts';
 
 /** A command as root, and what is found. Each needs a reboot to be undone; the last one even that does not undo. */
@@ -27,7 +27,7 @@ const ATTACKS = [
   },
 ];
 
-describe.skipIf(skipped(NO_CONTAINER))('a machine that drifts while it runs', () => {
+describe.skipIf(skipped(inject('noContainer')))('a machine that drifts while it runs', () => {
   const sealed = inject('sealed');
 
   it('turns unhealthy, reaches the drift target and tells the collector; a reboot undoes what it undoes', async () => {

@@ -6,7 +6,7 @@ import { describe, expect, inject, it } from 'vitest';
 
 import { project } from '../../../scripts/bundle.ts';
 import { seal } from '../pipeline.ts';
-import { NO_CONTAINER, skipped } from '../requirements.ts';
+import { skipped } from '../requirements.ts';
 import { type Machine, boot, patiently } from './machine.ts';
 
 const SERVICE = `[Service]
@@ -15,7 +15,7 @@ ExecStart=/usr/bin/sleep infinity
 WantedBy=multi-user.target
 `;
 
-describe.skipIf(skipped(NO_CONTAINER))('the examples of what to do on drift', () => {
+describe.skipIf(skipped(inject('noContainer')))('the examples of what to do on drift', () => {
   const sealed = inject('sealed');
 
   /** Boots an image that has one of the examples, and a service that serves. */

@@ -3,13 +3,13 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 
 import { thisArchitecture } from '../../../scripts/package/architecture.ts';
 import { makePackage } from '../../../scripts/package/debian.ts';
 import { until } from '../../agent/until.ts';
 import { debianRoot } from '../debian-root.ts';
-import { NO_CONTAINER, skipped } from '../requirements.ts';
+import { skipped } from '../requirements.ts';
 import { type Machine, boot } from './machine.ts';
 import { PACKAGES } from './prepare.ts';
 
@@ -26,7 +26,7 @@ const ENABLED = [
 ];
 
 /** The packages, and the same with a later version, in a Debian that has neither. */
-describe.skipIf(skipped(NO_CONTAINER))('the packages, on a Debian that runs', () => {
+describe.skipIf(skipped(inject('noContainer')))('the packages, on a Debian that runs', () => {
   let image: string;
 
   beforeAll(async () => {

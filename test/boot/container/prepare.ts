@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import type { TestProject } from 'vitest/node';
 
+import { messageOf } from '../../../src/base/errors.ts';
 import { debianRoot } from '../debian-root.ts';
 import { installPackage } from '../install.ts';
 import { type Keys, bakeTrust, newKeys, policyRepository, seal } from '../pipeline.ts';
@@ -19,17 +20,20 @@ export type Sealed = { root: string; policy: string; keys: Keys; pin: string };
 declare module 'vitest' {
   export interface ProvidedContext {
     sealed: Sealed | undefined;
+    /** Why nothing can be booted in a container here; undefined where it can. */
+    noContainer: string | undefined;
   }
 }
 
 /** Before all tests in containers: Debian, sealborn's package, a signed release, once for all of them. */
 export default async function prepare(vitest: TestProject): Promise<(() => void) | undefined> {
   vitest.provide('sealed', undefined);
-  if (NO_CONTAINER !== undefined) return undefined;
+  const tar = NO_CONTAINER === undefined ? tryDebian() : { why: NO_CONTAINER };
+  vitest.provide('noContainer', typeof tar === 'string' ? undefined : tar.why);
+  if (typeof tar !== 'string') return undefined;
   const place = mkdtempSync(join(tmpdir(), 'sealborn-boot-'));
   const remove = (): void => rmSync(place, { recursive: true, force: true });
   try {
-    const { tar } = debianRoot(PACKAGES);
     const root = join(place, 'root');
     mkdirSync(root);
     execFileSync('tar', ['-xpf', tar, '-C', root]);
@@ -44,6 +48,15 @@ export default async function prepare(vitest: TestProject): Promise<(() => void)
   } catch (thrown) {
     remove();
     throw thrown;
+  }
+}
+
+/** The archive of a Debian; or why none can be made, which is no fault of what is tested. */
+function tryDebian(): string | { why: string } {
+  try {
+    return debianRoot(PACKAGES).tar;
+  } catch (thrown) {
+    return { why: `no Debian from this machine's package sources: ${messageOf(thrown)}` };
   }
 }
 

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 
 import { describe, expect, inject, it } from 'vitest';
 
-import { NO_CONTAINER, skipped } from '../requirements.ts';
+import { skipped } from '../requirements.ts';
 import { boot, type Machine, patiently } from './machine.ts';
 
 const MEASURER = 'sealborn-measure.service';
@@ -15,7 +15,7 @@ const QUESTION = [
   '{"amount": 1999}',
 ];
 
-describe.skipIf(skipped(NO_CONTAINER))('a machine whose halves are killed', () => {
+describe.skipIf(skipped(inject('noContainer')))('a machine whose halves are killed', () => {
   const sealed = inject('sealed');
 
   it('is trusted only after it was measured again; drift outlives kill -9 and restarts, and ends with a reboot', async () => {

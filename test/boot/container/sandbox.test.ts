@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
 
 import { seal } from '../pipeline.ts';
-import { NO_CONTAINER, skipped } from '../requirements.ts';
+import { skipped } from '../requirements.ts';
 import { boot, type Machine } from './machine.ts';
 
 /** What the kernel makes up while it is read, and what systemd keeps of each unit for that unit. */
@@ -12,7 +12,7 @@ const NOT_FILES = new Set(['/proc', '/sys', '/run/credentials', '/run/systemd/in
 /** Where the container's own mounts lie over what the image has. */
 const MOUNTED = ['/dev', '/proc', '/run', '/sys', '/tmp'];
 
-describe.skipIf(skipped(NO_CONTAINER))("the measuring half's sandbox", () => {
+describe.skipIf(skipped(inject('noContainer')))("the measuring half's sandbox", () => {
   const sealed = inject('sealed');
 
   it('hides no path of the image, nor of the running machine', async () => {
