@@ -5,7 +5,7 @@ import { MAX_FINDINGS } from '../host/finding-list.ts';
 import { type LoadedRelease, type ReleasePlace, loadRelease } from '../host/load-release.ts';
 import type { Progress } from '../host/measure-tree.ts';
 import { createMountWatch } from '../host/mount-watch.ts';
-import { releaseMemory } from '../host/release-memory.ts';
+import { releaseMemory, releasePages } from '../host/release-memory.ts';
 
 export type VerifyOptions = {
   place: ReleasePlace;
@@ -25,6 +25,8 @@ export type Verified = { loaded: LoadedRelease; check: WholeResult | undefined }
  * @throws BundleError, ManifestError, PolicyError, HostError where the bundle is refused or can't be read
  */
 export async function verifyRelease(options: VerifyOptions): Promise<Verified> {
+  // Of the program's own pages, each part of the work needs others.
+  await releasePages();
   const loaded = await loadRelease(options.place);
   if (options.root === undefined) return { loaded, check: undefined };
   const { root } = options;
@@ -44,13 +46,22 @@ export async function verifyRelease(options: VerifyOptions): Promise<Verified> {
   try {
     const at = (): string => options.now().toISOString();
     const before = look(at());
-    const check = await checker.full(options.onProgress);
+    const check = await checker.full(sinceStarted(options.onProgress));
     const beyond = before && (await scanBounds({ root, plan: before.plan, at: at() }));
     const mounts = [...(before?.findings ?? []), ...(look(at())?.findings ?? [])];
     return { loaded, check: withFindings(check, mounts, beyond) };
   } finally {
     await checker.close();
   }
+}
+
+/** Hands progress on. Once a file was read, the threads have started, which took pages that hashing does not. */
+function sinceStarted(onProgress: VerifyOptions['onProgress']): NonNullable<VerifyOptions['onProgress']> {
+  let released: Promise<void> | undefined;
+  return (progress) => {
+    if (progress.files > 0) released ??= releasePages();
+    onProgress?.(progress);
+  };
 }
 
 /** The mounts' findings come first: they say what the files were read through. */
