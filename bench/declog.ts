@@ -13,12 +13,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { destination, pino } from 'pino';
 
-import { startDecisionLog } from '../src/agent/decision-log.ts';
-import type { Decided } from '../src/agent/decider.ts';
+import { startDecisionLog } from '../src/agent/decide/decision-log.ts';
+import type { Decided } from '../src/agent/decide/decider.ts';
 import { parseSettings } from '../src/agent/settings.ts';
 import { sha256 } from '../src/base/digest.ts';
-import { checkLog } from '../src/host/check-log.ts';
-import { SILENT_LOG } from '../src/host/log.ts';
+import { checkLog } from '../src/host/log/check-log.ts';
+import { SILENT_LOG } from '../src/host/log/log.ts';
 
 const TURN = 32;
 const DECISIONS = 100_000;

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { type Status, statusShape } from '../src/attestation/status.ts';
 import { parseJson } from '../src/base/json.ts';
 import { readShape } from '../src/base/shape.ts';
-import { requestUnix } from '../src/host/unix-http.ts';
+import { requestUnix } from '../src/host/net/unix-http.ts';
 
 const project = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const PATIENCE_MS = 300_000;

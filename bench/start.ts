@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
-import { requestUnix } from '../src/host/unix-http.ts';
+import { requestUnix } from '../src/host/net/unix-http.ts';
 import { project } from '../scripts/bundle.ts';
 import { thisArchitecture } from '../scripts/package/architecture.ts';
 import { makeExecutable } from '../scripts/package/single-executable.ts';

@@ -2,7 +2,7 @@
 // reads the manifest, then checks in full each time it is told to, and says how long that took.
 import { readFileSync } from 'node:fs';
 
-import { createTreeChecker } from '../src/host/check-tree.ts';
+import { createTreeChecker } from '../src/host/measure/check-tree.ts';
 import { takeManifest } from '../src/manifest/take-manifest.ts';
 import { rulesWith } from '../test/support/rules.ts';
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { measureTree } from '../src/host/measure-tree.ts';
+import { measureTree } from '../src/host/measure/measure-tree.ts';
 import { formatManifest } from '../src/manifest/format.ts';
 import { rulesWith } from '../test/support/rules.ts';
 import type { CheckTiming } from './verify-checker.ts';

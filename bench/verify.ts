@@ -23,7 +23,7 @@ import { build } from 'esbuild';
 
 import { type BytePath, pathBytes } from '../src/base/byte-path.ts';
 import { parseSha256 } from '../src/base/digest.ts';
-import { measureTree } from '../src/host/measure-tree.ts';
+import { measureTree } from '../src/host/measure/measure-tree.ts';
 import type { Entry } from '../src/manifest/entry.ts';
 import { formatManifest } from '../src/manifest/format.ts';
 import { rulesWith } from '../test/support/rules.ts';
@@ -237,7 +237,7 @@ async function bundleChecker(): Promise<string> {
   await build({
     entryPoints: {
       checker: join(project, 'bench/verify-checker.ts'),
-      'hash-worker': join(project, 'src/host/hash-worker.ts'),
+      'hash-worker': join(project, 'src/host/threads/hash-worker.ts'),
     },
     outdir: directory,
     bundle: true,

@@ -15,7 +15,7 @@ const result = await build({
   ...BUNDLE,
   entryPoints: {
     sealborn: project('src/main.ts'),
-    ...Object.fromEntries(WORKERS.map((name) => [name, project(`src/host/${name}.ts`)])),
+    ...Object.fromEntries(WORKERS.map((name) => [name, project(`src/host/threads/${name}.ts`)])),
   },
   outdir: project('dist'),
   external: ['koffi', '@cedar-policy/cedar-wasm'],

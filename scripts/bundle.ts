@@ -6,8 +6,8 @@ import type { BuildOptions } from 'esbuild';
 /** The path of something in this project. */
 export const project = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
-/** The entries of threads, `hash-worker` for `src/host/hash-worker.ts`: each becomes a file of its own. */
-export const WORKERS: readonly string[] = readdirSync(project('src/host'))
+/** The entries of threads, `hash-worker` for `src/host/threads/hash-worker.ts`: each becomes a file of its own. */
+export const WORKERS: readonly string[] = readdirSync(project('src/host/threads'))
   .filter((name) => name.endsWith('-worker.ts') && name !== 'start-worker.ts')
   .map((name) => name.slice(0, -'.ts'.length))
   .toSorted();

@@ -39,6 +39,18 @@ describe('the house', () => {
     expect(there.toSorted()).toEqual(ROOMS.toSorted());
   });
 
+  it('has the rooms within rooms that docs/architecture.md lists', () => {
+    const map = readFileSync(join(PROJECT, 'docs/architecture.md'), 'utf8');
+    const there = new Set(sources.map(({ file }) => dirname(file).slice('src/'.length)));
+    for (const room of ['host', 'agent']) {
+      const listed = [...map.matchAll(new RegExp(`^\\| \x60(${room}/\\w+)/\x60`, 'gm'))].map(
+        ([, name]) => name ?? '',
+      );
+      const inside = [...there].filter((name) => name.startsWith(`${room}/`));
+      expect(inside.toSorted()).toEqual(listed.toSorted());
+    }
+  });
+
   it('has no source file over 400 lines and no barrel', () => {
     const crowded = sources.filter(({ text }) => text.split('\n').length > 400).map(({ file }) => file);
     expect(crowded).toEqual([]);

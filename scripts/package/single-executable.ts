@@ -40,7 +40,7 @@ export async function makeExecutable(plan: ProgramPlan): Promise<Metafile[]> {
       format: 'cjs',
       banner: {},
       define: { 'import.meta.url': '"sealborn:inside"' },
-      alias: { koffi: project('src/host/koffi-beside-program.ts') },
+      alias: { koffi: project('src/host/kernel/koffi-beside-program.ts') },
     };
     const main = await build({
       ...options,
@@ -53,7 +53,7 @@ export async function makeExecutable(plan: ProgramPlan): Promise<Metafile[]> {
     });
     const workers = await build({
       ...options,
-      entryPoints: plan.measures ? WORKERS.map((name) => project(`src/host/${name}.ts`)) : [],
+      entryPoints: plan.measures ? WORKERS.map((name) => project(`src/host/threads/${name}.ts`)) : [],
       outdir: join(work, 'workers'),
       metafile: true,
     });

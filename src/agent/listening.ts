@@ -1,5 +1,5 @@
 import { messageOf } from '../base/errors.ts';
-import type { Log } from '../host/log.ts';
+import type { Log } from '../host/log/log.ts';
 
 /** What a client of any socket of HTTP may take to send its headers; a whole request may take twice that. */
 export const HEADERS_TIMEOUT_MS = 5000;

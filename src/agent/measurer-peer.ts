@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 
 import { readAccountNumbers } from '../host/account-numbers.ts';
-import { peerOf } from '../host/peer-credentials.ts';
+import { peerOf } from '../host/kernel/peer-credentials.ts';
 
 /** The user of the measuring half on an instance (packaging/sysusers.conf). */
 const MEASURER = 'sealborn-measure';

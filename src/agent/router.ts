@@ -1,4 +1,4 @@
-import type { PlainRequest, PlainResponse } from '../host/http-server.ts';
+import type { PlainRequest, PlainResponse } from '../host/net/http-server.ts';
 
 /** What answers one method at one path. */
 export type Handler = (request: PlainRequest) => PlainResponse;

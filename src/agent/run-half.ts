@@ -1,8 +1,8 @@
-import { createLog } from '../host/log.ts';
-import { createServiceNotifier } from '../host/service-notifier.ts';
-import { startWatchdog } from '../host/watchdog.ts';
+import { createLog } from '../host/log/log.ts';
+import { createServiceNotifier } from '../host/kernel/service-notifier.ts';
+import { startWatchdog } from '../host/kernel/watchdog.ts';
 import { requireSafeEnvironment } from './environment.ts';
-import { startMeasurer } from './measurer.ts';
+import { startMeasurer } from './measure/measurer.ts';
 import { startServer } from './server.ts';
 import { readSettings } from './settings.ts';
 

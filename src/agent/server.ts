@@ -1,32 +1,32 @@
 import type { Verdict } from '../attestation/verdict.ts';
 import type { DecisionLogRules } from '../base/decision-log-rules.ts';
-import { activatedSockets } from '../host/activated-sockets.ts';
-import { readBootId } from '../host/boot-id.ts';
+import { activatedSockets } from '../host/kernel/activated-sockets.ts';
+import { readBootId } from '../host/kernel/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
-import { serveHttp } from '../host/http-server.ts';
+import { serveHttp } from '../host/net/http-server.ts';
 import { loadServedRelease } from '../host/load-release.ts';
-import type { Log } from '../host/log.ts';
-import { releaseMemory } from '../host/release-memory.ts';
-import type { ServiceNotifier } from '../host/service-notifier.ts';
+import type { Log } from '../host/log/log.ts';
+import { releaseMemory } from '../host/measure/release-memory.ts';
+import type { ServiceNotifier } from '../host/kernel/service-notifier.ts';
 import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
 import type { Engine } from '../policy/engine.ts';
 import { SILENCE_MS } from './channel-message.ts';
-import { createDecider } from './decider.ts';
-import { type DecisionLog, startDecisionLog } from './decision-log.ts';
-import { openDecisionSockets } from './decision-sockets.ts';
+import { createDecider } from './decide/decider.ts';
+import { type DecisionLog, startDecisionLog } from './decide/decision-log.ts';
+import { openDecisionSockets } from './decide/decision-sockets.ts';
 import { createHealthApp } from './health-app.ts';
-import { readLatch } from './latch.ts';
+import { readLatch } from './measure/latch.ts';
 import { HEADERS_TIMEOUT_MS, tellOfError } from './listening.ts';
 import { createMeasurerCheck } from './measurer-peer.ts';
 import { createMetrics } from './metrics.ts';
-import { type OpenGate, openGate } from './open-gate.ts';
+import { type OpenGate, openGate } from './decide/open-gate.ts';
 import { reasonOf } from './reason.ts';
-import { type Reporter, startReporter } from './reporter.ts';
+import { type Reporter, startReporter } from './report/reporter.ts';
 import type { AgentSettings } from './settings.ts';
 import { type OwnRelease, judge } from './standing.ts';
 import { type VerdictView, followVerdict } from './verdict-follower.ts';
-import { verdictSocketPath } from './verdict-publisher.ts';
+import { verdictSocketPath } from './measure/verdict-publisher.ts';
 
 /** What the serving half is given from outside. */
 export type ServerDependencies = {

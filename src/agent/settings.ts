@@ -7,7 +7,7 @@ import { BaseError } from '../base/errors.ts';
 import { type Reader, mapped, number, optional, record, text, whole } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
 import { readFileBounded } from '../host/files.ts';
-import { type TcpAddress, isLoopback, parseTcpAddress } from '../host/tcp-address.ts';
+import { type TcpAddress, isLoopback, parseTcpAddress } from '../host/net/tcp-address.ts';
 import { AgentError } from './agent-error.ts';
 
 /** Where reports go, and how often. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-import type { Log } from '../host/log.ts';
+import type { Log } from '../host/log/log.ts';
 import { HalfDied } from './agent-error.ts';
 import { safeEnvironment } from './environment.ts';
 import { readSettings } from './settings.ts';

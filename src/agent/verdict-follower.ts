@@ -2,7 +2,7 @@ import { type Socket, connect } from 'node:net';
 
 import type { Verdict, VerdictReason } from '../attestation/verdict.ts';
 import { messageOf } from '../base/errors.ts';
-import { createLineReader } from '../host/lines.ts';
+import { createLineReader } from '../host/net/lines.ts';
 import { AgentError } from './agent-error.ts';
 import { type ChannelMessage, MAX_MESSAGE_BYTES, SILENCE_MS, parseMessage } from './channel-message.ts';
 

@@ -22,7 +22,7 @@ export async function askAgent(
 ): Promise<{ status: number; value: JsonValue }> {
   const body = request.body === undefined ? undefined : canonicalJson(request.body);
   // Only where it is needed: node:http costs every other verb a few milliseconds and 4 MB.
-  const { requestUnix } = await import('../host/unix-http.ts');
+  const { requestUnix } = await import('../host/net/unix-http.ts');
   const answer = await requestUnix(
     socket,
     {

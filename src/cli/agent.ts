@@ -27,7 +27,7 @@ export function addAgentVerbs(program: Command, context: CliContext): void {
       'demo. On an instance, systemd starts the halves (sealborn-measure.service, sealborn.service).',
     work: async (config) => {
       const { superviseHalves } = await import('../agent/supervise.ts');
-      const { createLog } = await import('../host/log.ts');
+      const { createLog } = await import('../host/log/log.ts');
       const stop = new AbortController();
       void untilStopped().then(() => stop.abort());
       await superviseHalves({

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 
-import { parseTcpAddress } from '../host/tcp-address.ts';
+import { parseTcpAddress } from '../host/net/tcp-address.ts';
 import { EXIT } from './exit-codes.ts';
 import { untilStopped } from './signals.ts';
 import { type CliContext, type VerbText, action, addVerb, printJson, wholeNumber } from './verb.ts';
@@ -53,7 +53,7 @@ export function configureCollector(command: Command, context: CliContext): void 
       action<CollectorFlags, []>(context, async (options) => {
         const listen = parseTcpAddress(options.listen);
         const { startCollector } = await import('../collector/serve.ts');
-        const { createLog } = await import('../host/log.ts');
+        const { createLog } = await import('../host/log/log.ts');
         const collector = await startCollector({
           listen,
           database: options.database,

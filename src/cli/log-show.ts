@@ -15,8 +15,8 @@ import {
   text,
   whole,
 } from '../base/shape.ts';
-import { findLog } from '../host/check-log.ts';
-import { readLines } from '../host/read-lines.ts';
+import { findLog } from '../host/log/check-log.ts';
+import { readLines } from '../host/net/read-lines.ts';
 import { EXIT } from './exit-codes.ts';
 import { UsageError } from './failure.ts';
 import { type Style, labelled } from './terminal.ts';

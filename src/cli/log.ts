@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { LogHead } from '../attestation/log-line.ts';
 import { statusShape } from '../attestation/status.ts';
 import { parseSha256 } from '../base/digest.ts';
-import type { LogCheck } from '../host/check-log.ts';
+import type { LogCheck } from '../host/log/check-log.ts';
 import { readFileBounded } from '../host/files.ts';
 import { askAgent, readAnswer } from './agent-socket.ts';
 import { EXIT } from './exit-codes.ts';
@@ -49,7 +49,7 @@ export function addLogVerbs(program: Command, context: CliContext): void {
     .action(
       action<VerifyFlags, [string[]]>(context, async (options, places) => {
         const known = await readKnown(options);
-        const { checkLog } = await import('../host/check-log.ts');
+        const { checkLog } = await import('../host/log/check-log.ts');
         const { terminal } = context;
         const bar = progressBar('verifying', terminal);
         let check: LogCheck;

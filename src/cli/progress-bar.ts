@@ -1,4 +1,4 @@
-import type { Progress } from '../host/measure-tree.ts';
+import type { Progress } from '../host/measure/measure-tree.ts';
 import { type Terminal, formatBytes, formatCount } from './terminal.ts';
 
 export type ProgressBar = { update: (progress: Progress) => void; clear: () => void };

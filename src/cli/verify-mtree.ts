@@ -1,4 +1,4 @@
-import type { CheckResult } from '../host/check-tree.ts';
+import type { CheckResult } from '../host/measure/check-tree.ts';
 import type { VerifiedMtree } from '../release/verify-mtree.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { describeFindings } from './findings.ts';

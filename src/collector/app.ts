@@ -4,7 +4,7 @@ import { MAX_ENROLMENT_BYTES } from '../attestation/tpm/enrolment.ts';
 import { MAX_REPORT_BYTES } from '../attestation/report.ts';
 import { type Sha256, isSha256 } from '../base/digest.ts';
 import { CodedError, messageOf } from '../base/errors.ts';
-import type { Log } from '../host/log.ts';
+import type { Log } from '../host/log/log.ts';
 import { errorAnswer, jsonAnswer, statusOf } from './answers.ts';
 import { CollectorError } from './collector-error.ts';
 import { type Counters, countRefused, createCounters, formatMetrics } from './counters.ts';

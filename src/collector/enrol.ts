@@ -5,7 +5,7 @@ import { BaseError } from '../base/errors.ts';
 import { type Sha256, sha256 } from '../base/digest.ts';
 import { parseJson } from '../base/json.ts';
 import { readShape, record, text } from '../base/shape.ts';
-import type { Log } from '../host/log.ts';
+import type { Log } from '../host/log/log.ts';
 import { CollectorError } from './collector-error.ts';
 import type { Registered } from './registered.ts';
 import type { Store } from './store.ts';

@@ -4,7 +4,7 @@ import { type VerifiedReport, verifyReport } from '../attestation/report.ts';
 import { type Sha256, isSha256, sha256 } from '../base/digest.ts';
 import { CodedError, messageOf } from '../base/errors.ts';
 import type { ReleaseId } from '../base/release-id.ts';
-import type { Log } from '../host/log.ts';
+import type { Log } from '../host/log/log.ts';
 import { CollectorError } from './collector-error.ts';
 import type { Flag, HostRow, ReportRow } from './rows.ts';
 import type { Registered } from './registered.ts';

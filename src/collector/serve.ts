@@ -7,9 +7,9 @@ import { createAdaptorServer } from '@hono/node-server';
 
 import { messageOf } from '../base/errors.ts';
 import { createApp } from './app.ts';
-import { type Log, createLog } from '../host/log.ts';
-import { formatTcpAddress } from '../host/tcp-address.ts';
-import { listenTcp } from '../host/unix-listen.ts';
+import { type Log, createLog } from '../host/log/log.ts';
+import { formatTcpAddress } from '../host/net/tcp-address.ts';
+import { listenTcp } from '../host/net/unix-listen.ts';
 import { openStore } from './open-store.ts';
 import { NOTHING_REGISTERED, type RegisteredFiles, readRegistered } from './registered.ts';
 import { type CollectorSettings, FORGET_SECONDS, completeSettings } from './settings.ts';

@@ -9,7 +9,7 @@ import { type ReleasePredicate, parseStatement } from '../bundle/statement.ts';
 import { decodeEnvelope, releaseIdOf } from '../bundle/verify.ts';
 import { requireBundlePlace, writeBundleDirectory } from '../host/bundle-directory.ts';
 import { hostErrorOf } from '../host/host-error.ts';
-import { type Progress, measureTree } from '../host/measure-tree.ts';
+import { type Progress, measureTree } from '../host/measure/measure-tree.ts';
 import { formatManifest } from '../manifest/format.ts';
 import { parseManifest } from '../manifest/parse.ts';
 import { formatPolicyDocument } from '../policy/document.ts';

@@ -1,9 +1,9 @@
 import { type Sha256, sha256 } from '../base/digest.ts';
-import { checkListing } from '../host/check-listing.ts';
-import type { CheckResult } from '../host/check-tree.ts';
-import { availableDigests } from '../host/content-digests.ts';
+import { checkListing } from '../host/listing/check-listing.ts';
+import type { CheckResult } from '../host/measure/check-tree.ts';
+import { availableDigests } from '../host/listing/content-digests.ts';
 import { readFileBounded } from '../host/files.ts';
-import type { Progress } from '../host/measure-tree.ts';
+import type { Progress } from '../host/measure/measure-tree.ts';
 import { MAX_MANIFEST_BYTES } from '../manifest/limits.ts';
 import { type Coverage, coverageOf } from '../manifest/mtree/coverage.ts';
 import { readMtree } from '../manifest/mtree/read-mtree.ts';

@@ -1,11 +1,11 @@
 import type { Finding } from '../base/finding.ts';
-import { type BoundsFound, scanBounds } from '../host/bounds-scan.ts';
-import { type WholeResult, createTreeChecker } from '../host/check-tree.ts';
-import { MAX_FINDINGS } from '../host/finding-list.ts';
+import { type BoundsFound, scanBounds } from '../host/measure/bounds-scan.ts';
+import { type WholeResult, createTreeChecker } from '../host/measure/check-tree.ts';
+import { MAX_FINDINGS } from '../host/measure/finding-list.ts';
 import { type LoadedRelease, type ReleasePlace, loadRelease } from '../host/load-release.ts';
-import type { Progress } from '../host/measure-tree.ts';
-import { createMountWatch } from '../host/mount-watch.ts';
-import { releaseMemory, releasePages } from '../host/release-memory.ts';
+import type { Progress } from '../host/measure/measure-tree.ts';
+import { createMountWatch } from '../host/mounts/mount-watch.ts';
+import { releaseMemory, releasePages } from '../host/measure/release-memory.ts';
 
 export type VerifyOptions = {
   place: ReleasePlace;

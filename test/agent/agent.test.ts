@@ -5,16 +5,16 @@ import { join } from 'node:path';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { latchPath, writeLatch } from '../../src/agent/latch.ts';
-import { type Measurer, type MeasurerDependencies, startMeasurer } from '../../src/agent/measurer.ts';
+import { latchPath, writeLatch } from '../../src/agent/measure/latch.ts';
+import { type Measurer, type MeasurerDependencies, startMeasurer } from '../../src/agent/measure/measurer.ts';
 import { type AgentServer, startServer } from '../../src/agent/server.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import { startCollector } from '../../src/collector/serve.ts';
-import { createTreeChecker } from '../../src/host/check-tree.ts';
-import { readBootId } from '../../src/host/boot-id.ts';
+import { createTreeChecker } from '../../src/host/measure/check-tree.ts';
+import { readBootId } from '../../src/host/kernel/boot-id.ts';
 import { HostError } from '../../src/host/host-error.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
-import { requestUnix } from '../../src/host/unix-http.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
+import { requestUnix } from '../../src/host/net/unix-http.ts';
 import { newKey } from '../bundle/bundle-fixture.ts';
 import {
   type SealedMachine,

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasurer } from '../../src/agent/measure/measurer.ts';
 import { startServer } from '../../src/agent/server.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
-import { requestUnix } from '../../src/host/unix-http.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
+import { requestUnix } from '../../src/host/net/unix-http.ts';
 import { formatPolicyDocument } from '../../src/policy/document.ts';
 import { corpus } from '../support/corpora.ts';
 import { scenario } from '../support/scenario.ts';

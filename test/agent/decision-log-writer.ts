@@ -1,8 +1,8 @@
 // Run as a process by decision-log.test.ts: logs decisions as fast as it can until it is killed, and prints the
 // number of the last line that it was told is safe.
-import { startDecisionLog } from '../../src/agent/decision-log.ts';
+import { startDecisionLog } from '../../src/agent/decide/decision-log.ts';
 import { parseSettings } from '../../src/agent/settings.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 
 const log = await startDecisionLog({
   settings: parseSettings(

@@ -1,9 +1,9 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasurer } from '../../src/agent/measure/measurer.ts';
 import { startServer } from '../../src/agent/server.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
-import { requestUnix } from '../../src/host/unix-http.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
+import { requestUnix } from '../../src/host/net/unix-http.ts';
 import { type LogLine, checkLog, readLog } from './read-log.ts';
 import { ask, sealMachine, status, untilState } from './sealed-machine.ts';
 import { until } from './until.ts';

@@ -6,7 +6,7 @@ import { startState } from '../../src/agent/state.ts';
 import type { DecisionLogStatus } from '../../src/attestation/status.ts';
 import { STATES, type Verdict } from '../../src/attestation/verdict.ts';
 import { sha256 } from '../../src/base/digest.ts';
-import type { PlainRequest, PlainResponse } from '../../src/host/http-server.ts';
+import type { PlainRequest, PlainResponse } from '../../src/host/net/http-server.ts';
 
 const GET = {
   method: 'GET',

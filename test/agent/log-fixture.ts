@@ -1,11 +1,11 @@
 import { onTestFinished } from 'vitest';
 
-import { type DecisionLog, startDecisionLog } from '../../src/agent/decision-log.ts';
-import type { Answer, Decided } from '../../src/agent/decider.ts';
+import { type DecisionLog, startDecisionLog } from '../../src/agent/decide/decision-log.ts';
+import type { Answer, Decided } from '../../src/agent/decide/decider.ts';
 import { parseSettings } from '../../src/agent/settings.ts';
 import type { DecisionLogRules } from '../../src/base/decision-log-rules.ts';
 import { parseJson } from '../../src/base/json.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 import { parseEvaluation } from '../../src/policy/authzen.ts';
 import { RELEASE } from '../attestation/hosts.ts';
 

@@ -9,7 +9,7 @@ import { formatMessage } from '../../src/agent/channel-message.ts';
 import { createMeasurerCheck } from '../../src/agent/measurer-peer.ts';
 import { startState } from '../../src/agent/state.ts';
 import { followVerdict } from '../../src/agent/verdict-follower.ts';
-import { publishVerdict, verdictSocketPath } from '../../src/agent/verdict-publisher.ts';
+import { publishVerdict, verdictSocketPath } from '../../src/agent/measure/verdict-publisher.ts';
 import type { Verdict } from '../../src/attestation/verdict.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 import { until } from './until.ts';

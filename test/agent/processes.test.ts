@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 
 import { describe, expect, it } from 'vitest';
 
-import { latchPath } from '../../src/agent/latch.ts';
+import { latchPath } from '../../src/agent/measure/latch.ts';
 import { line, port, start } from './agent-process.ts';
 import { type SealedMachine, ask, health, sealMachine, untilState } from './sealed-machine.ts';
 import { until } from './until.ts';

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 
 import type { LogHead } from '../../src/attestation/log-line.ts';
-import { type LogCheck, checkLog as check } from '../../src/host/check-log.ts';
-import { listLogFiles } from '../../src/host/log-files.ts';
+import { type LogCheck, checkLog as check } from '../../src/host/log/check-log.ts';
+import { listLogFiles } from '../../src/host/log/log-files.ts';
 
 export type LogLine = { readonly [field: string]: unknown };
 

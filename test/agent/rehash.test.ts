@@ -1,13 +1,13 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createRehashTier } from '../../src/agent/rehash-tier.ts';
+import { createRehashTier } from '../../src/agent/measure/rehash-tier.ts';
 import type { Coverage } from '../../src/attestation/verdict.ts';
 import { bytePathOfText } from '../../src/base/byte-path.ts';
 import type { RehashRule } from '../../src/base/measure-rules.ts';
 import { type Finding, finding } from '../../src/base/finding.ts';
-import type { CheckResult } from '../../src/host/check-tree.ts';
+import type { CheckResult } from '../../src/host/measure/check-tree.ts';
 import { HostError } from '../../src/host/host-error.ts';
-import type { Slice } from '../../src/host/plan-slices.ts';
+import type { Slice } from '../../src/host/measure/plan-slices.ts';
 import { makeImage, seal } from '../system/sealed-image.ts';
 import { until } from './until.ts';
 

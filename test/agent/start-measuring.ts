@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest';
 
-import { type Measurer, type MeasurerDependencies, startMeasurer } from '../../src/agent/measurer.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { type Measurer, type MeasurerDependencies, startMeasurer } from '../../src/agent/measure/measurer.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 import type { SealedMachine } from './sealed-machine.ts';
 
 /** The measuring half of a machine for the life of a test: silent, by the real clock, unless told otherwise. */

@@ -2,19 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { runTiers } from '../../src/agent/run-tiers.ts';
+import { runTiers } from '../../src/agent/measure/run-tiers.ts';
 import { type Model, startState } from '../../src/agent/state.ts';
-import { type SweepTier, createSweepTier } from '../../src/agent/sweep-tier.ts';
-import type { Tier } from '../../src/agent/tier.ts';
-import { type VerdictKeeper, createVerdictKeeper } from '../../src/agent/verdict-keeper.ts';
+import { type SweepTier, createSweepTier } from '../../src/agent/measure/sweep-tier.ts';
+import type { Tier } from '../../src/agent/measure/tier.ts';
+import { type VerdictKeeper, createVerdictKeeper } from '../../src/agent/measure/verdict-keeper.ts';
 import type { Verdict } from '../../src/attestation/verdict.ts';
 import { bytePathOfText } from '../../src/base/byte-path.ts';
 import { sha256 } from '../../src/base/digest.ts';
 import { finding } from '../../src/base/finding.ts';
-import type { CheckResult } from '../../src/host/check-tree.ts';
+import type { CheckResult } from '../../src/host/measure/check-tree.ts';
 import { HostError } from '../../src/host/host-error.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
-import type { Slice } from '../../src/host/plan-slices.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
+import type { Slice } from '../../src/host/measure/plan-slices.ts';
 import { until } from './until.ts';
 
 const at = '2026-11-23T12:00:00.000Z';

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasurer } from '../../src/agent/measure/measurer.ts';
 import { startServer } from '../../src/agent/server.ts';
-import { createTpmRecorder, readTpmLog, tpmLogPath } from '../../src/agent/tpm-log.ts';
+import { createTpmRecorder, readTpmLog, tpmLogPath } from '../../src/agent/measure/tpm-log.ts';
 import { replayLog } from '../../src/attestation/tpm/event-log.ts';
 import { type Collector, startCollector } from '../../src/collector/serve.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 import { openTpm } from '../../src/host/tpm.ts';
 import { TRUSTED } from '../attestation/hosts.ts';
 import { NO_SWTPM, type SoftwareTpm, certifyBy, startSwtpm } from '../support/swtpm.ts';

@@ -8,9 +8,9 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { formatMessage, parseMessage } from '../../src/agent/channel-message.ts';
 import { startState } from '../../src/agent/state.ts';
 import { type VerdictFollower, type VerdictView, followVerdict } from '../../src/agent/verdict-follower.ts';
-import { publishVerdict, verdictSocketPath } from '../../src/agent/verdict-publisher.ts';
+import { publishVerdict, verdictSocketPath } from '../../src/agent/measure/verdict-publisher.ts';
 import type { Verdict } from '../../src/attestation/verdict.ts';
-import { listenUnix } from '../../src/host/unix-listen.ts';
+import { listenUnix } from '../../src/host/net/unix-listen.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const starting: Verdict = startState('2026-11-23T12:00:00.000Z').verdict;
@@ -120,7 +120,7 @@ describe('publishVerdict and followVerdict', () => {
   it('read what waits in the socket before they call a silence, where this process was busy itself', async () => {
     const directory = await temporaryDirectory();
     const script = `
-      import { publishVerdict } from '${new URL('../../src/agent/verdict-publisher.ts', import.meta.url).href}';
+      import { publishVerdict } from '${new URL('../../src/agent/measure/verdict-publisher.ts', import.meta.url).href}';
       await publishVerdict('${directory}', ${JSON.stringify(trusted)}, 50);
       console.log('ready');`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], {

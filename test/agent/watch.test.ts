@@ -4,10 +4,10 @@ import { join } from 'node:path';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { createWatchTier } from '../../src/agent/watch-tier.ts';
-import type { DirectoryWatcher } from '../../src/host/directory-watcher.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
-import type { WatchNews } from '../../src/host/watch-loop.ts';
+import { createWatchTier } from '../../src/agent/measure/watch-tier.ts';
+import type { DirectoryWatcher } from '../../src/host/watch/directory-watcher.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
+import type { WatchNews } from '../../src/host/watch/watch-loop.ts';
 import { writeThroughMap } from '../system/syscalls.ts';
 import { type SealedMachine, append } from './sealed-machine.ts';
 import { until } from './until.ts';

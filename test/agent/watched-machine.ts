@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 
-import type { Measurer } from '../../src/agent/measurer.ts';
+import type { Measurer } from '../../src/agent/measure/measurer.ts';
 import { startMeasuring } from './start-measuring.ts';
 import { type SealedMachine, sealMachine } from './sealed-machine.ts';
 import { until } from './until.ts';

@@ -8,11 +8,11 @@ import { promisify } from 'node:util';
 
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasurer } from '../../src/agent/measure/measurer.ts';
 import { startServer } from '../../src/agent/server.ts';
 import { type CheckRequest, type Client, type ClientOptions, createClient } from '../../src/client/client.ts';
-import { type LineServer, serveLines } from '../../src/host/line-server.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { type LineServer, serveLines } from '../../src/host/net/line-server.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 import { sealMachine, untilState } from '../agent/sealed-machine.ts';
 import { temporaryDirectory } from '../agent/temporary-directory.ts';
 import { until } from '../agent/until.ts';

@@ -10,7 +10,7 @@ import { openStore } from '../../src/collector/open-store.ts';
 import { NOTHING_REGISTERED } from '../../src/collector/registered.ts';
 import { type CollectorSettings, completeSettings } from '../../src/collector/settings.ts';
 import type { Store } from '../../src/collector/store.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 
 export const NOON: number = Date.parse('2026-11-23T12:00:00.000Z');
 

@@ -10,7 +10,7 @@ import { sha256 } from '../../src/base/digest.ts';
 import { MAX_IN_FLIGHT } from '../../src/collector/app.ts';
 import { openStore } from '../../src/collector/open-store.ts';
 import { type Collector, type CollectorOptions, startCollector } from '../../src/collector/serve.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 import { type TestHost, testHost } from '../attestation/hosts.ts';
 import { type Answer, temporaryDirectory } from './collector-fixture.ts';
 

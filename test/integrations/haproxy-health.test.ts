@@ -6,9 +6,9 @@ import { join } from 'node:path';
 
 import { expect, it, onTestFinished } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasurer } from '../../src/agent/measure/measurer.ts';
 import { startServer } from '../../src/agent/server.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 import { type SealedMachine, sealMachine, untilState } from '../agent/sealed-machine.ts';
 import { until } from '../agent/until.ts';
 import { hasProgram } from '../support/has-program.ts';

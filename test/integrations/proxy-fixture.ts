@@ -8,9 +8,9 @@ import { expect, onTestFinished } from 'vitest';
 
 import { newApiKey } from '../../src/access/api-key.ts';
 import { compileAccess } from '../../src/access/source.ts';
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasurer } from '../../src/agent/measure/measurer.ts';
 import { type AgentServer, startServer } from '../../src/agent/server.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 import { compilePolicy } from '../../src/policy/compile.ts';
 import { formatPolicyDocument } from '../../src/policy/document.ts';
 import { type SealedMachine, sealMachine, untilState } from '../agent/sealed-machine.ts';

@@ -21,9 +21,9 @@ describe.skipIf(!canBuild())('the single executable', () => {
 
   it('holds the agent and nothing of the pipeline, the collector or its own tests', () => {
     const { inside } = built;
-    expect(inside).toContain('src/agent/measurer.ts');
-    expect(inside).toContain('src/host/hash-worker.ts');
-    expect(inside).toContain('src/host/koffi-beside-program.ts');
+    expect(inside).toContain('src/agent/measure/measurer.ts');
+    expect(inside).toContain('src/host/threads/hash-worker.ts');
+    expect(inside).toContain('src/host/kernel/koffi-beside-program.ts');
     const foreign = inside.filter(
       (file) =>
         /^(?:src\/collector|test|bench|scripts)\//.test(file) ||

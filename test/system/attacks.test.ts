@@ -26,7 +26,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 
 import type { Finding } from '../../src/base/finding.ts';
-import type { Progress } from '../../src/host/measure-tree.ts';
+import type { Progress } from '../../src/host/measure/measure-tree.ts';
 import { formatManifest } from '../../src/manifest/format.ts';
 import { parseManifest } from '../../src/manifest/parse.ts';
 import { dir, file, link } from '../manifest/samples.ts';

@@ -8,8 +8,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { startMeasuring } from '../agent/start-measuring.ts';
 import type { MountRule } from '../../src/base/mount-rules.ts';
-import { scanBounds } from '../../src/host/bounds-scan.ts';
-import { createMountWatch } from '../../src/host/mount-watch.ts';
+import { scanBounds } from '../../src/host/measure/bounds-scan.ts';
+import { createMountWatch } from '../../src/host/mounts/mount-watch.ts';
 import { sealMachine } from '../agent/sealed-machine.ts';
 import { until } from '../agent/until.ts';
 import { needs } from '../support/needs.ts';

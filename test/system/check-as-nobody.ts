@@ -1,7 +1,7 @@
 // Run as another user by attacks.test.ts: checks a tree against a manifest and prints what was found.
 import { readFileSync } from 'node:fs';
 
-import { createTreeChecker } from '../../src/host/check-tree.ts';
+import { createTreeChecker } from '../../src/host/measure/check-tree.ts';
 import { parseManifest } from '../../src/manifest/parse.ts';
 import { rulesWith } from '../support/rules.ts';
 

@@ -19,10 +19,10 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { startMeasuring } from '../agent/start-measuring.ts';
-import { createTreeChecker } from '../../src/host/check-tree.ts';
-import { KernelVerity } from '../../src/host/kernel-verity.ts';
-import { ENODATA, ENOTTY, EOPNOTSUPP } from '../../src/host/linux.ts';
-import { measureTree } from '../../src/host/measure-tree.ts';
+import { createTreeChecker } from '../../src/host/measure/check-tree.ts';
+import { KernelVerity } from '../../src/host/kernel/kernel-verity.ts';
+import { ENODATA, ENOTTY, EOPNOTSUPP } from '../../src/host/kernel/linux.ts';
+import { measureTree } from '../../src/host/measure/measure-tree.ts';
 import { formatManifest } from '../../src/manifest/format.ts';
 import { sealMachine } from '../agent/sealed-machine.ts';
 import { PREDICATE } from '../bundle/bundle-fixture.ts';

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 
 import { describe, expect, onTestFinished } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasurer } from '../../src/agent/measure/measurer.ts';
 import { startServer } from '../../src/agent/server.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 import { checkLog, readLog } from '../agent/read-log.ts';
 import { ask, health, sealMachine, status, untilState } from '../agent/sealed-machine.ts';
 import { until } from '../agent/until.ts';

@@ -6,11 +6,11 @@ import { fileURLToPath } from 'node:url';
 
 import { describe, expect, onTestFinished } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasurer } from '../../src/agent/measure/measurer.ts';
 import { startServer } from '../../src/agent/server.ts';
 import type { Finding } from '../../src/base/finding.ts';
 import type { MeasureRules } from '../../src/base/measure-rules.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 import { type SealedMachine, health, sealMachine, untilState } from '../agent/sealed-machine.ts';
 import { until } from '../agent/until.ts';
 import { PREDICATE } from '../bundle/bundle-fixture.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { describe, expect } from 'vitest';
 
-import { measureTree } from '../../src/host/measure-tree.ts';
+import { measureTree } from '../../src/host/measure/measure-tree.ts';
 import { formatManifest } from '../../src/manifest/format.ts';
 import { lackingProgram, needs } from '../support/needs.ts';
 import { RULES, makeImage, temporaryDirectory, writeTo } from './sealed-image.ts';

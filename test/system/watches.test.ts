@@ -3,10 +3,10 @@ import { join } from 'node:path';
 
 import { describe, expect, onTestFinished, test } from 'vitest';
 
-import { startMeasurer } from '../../src/agent/measurer.ts';
+import { startMeasurer } from '../../src/agent/measure/measurer.ts';
 import { startServer } from '../../src/agent/server.ts';
 import type { Coverage } from '../../src/attestation/verdict.ts';
-import { SILENT_LOG } from '../../src/host/log.ts';
+import { SILENT_LOG } from '../../src/host/log/log.ts';
 import { startIn } from '../agent/agent-process.ts';
 import { sealMachine, untilState } from '../agent/sealed-machine.ts';
 import { until } from '../agent/until.ts';

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 import { startCollector } from '../../../src/collector/serve.ts';
-import { SILENT_LOG } from '../../../src/host/log.ts';
+import { SILENT_LOG } from '../../../src/host/log/log.ts';
 import { flipOneByte } from '../flip-one-byte.ts';
 import { BUNDLE } from '../pipeline.ts';
 import { NO_EMULATOR, skipped } from '../requirements.ts';

@@ -5,8 +5,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { type Sha256, sha256 } from '../../../src/base/digest.ts';
 import type { BundleFileName } from '../../../src/bundle/bundle-files.ts';
-import { createTreeChecker } from '../../../src/host/check-tree.ts';
-import type { Progress } from '../../../src/host/measure-tree.ts';
+import { createTreeChecker } from '../../../src/host/measure/check-tree.ts';
+import type { Progress } from '../../../src/host/measure/measure-tree.ts';
 import { formatManifest } from '../../../src/manifest/format.ts';
 import { parseManifest } from '../../../src/manifest/parse.ts';
 import { dir, file } from '../../manifest/samples.ts';

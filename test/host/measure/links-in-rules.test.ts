@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { measureTree } from '../../../src/host/measure-tree.ts';
+import { measureTree } from '../../../src/host/measure/measure-tree.ts';
 import { RULES, makeImage, seal } from '../../system/sealed-image.ts';
 
 const refusal = (code: string): unknown => expect.objectContaining({ code });

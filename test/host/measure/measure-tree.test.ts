@@ -19,7 +19,7 @@ import {
   type MeasuredTree,
   type Progress,
   measureTree,
-} from '../../../src/host/measure-tree.ts';
+} from '../../../src/host/measure/measure-tree.ts';
 import { formatManifest } from '../../../src/manifest/format.ts';
 import { IS_ROOT, RULES, makeImage, temporaryDirectory, writeTo } from '../../system/sealed-image.ts';
 import { setXattr } from '../../system/syscalls.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { onTestFinished } from 'vitest';
 
-import type { KernelFiles } from '../../../src/host/mount-coverage.ts';
+import type { KernelFiles } from '../../../src/host/mounts/mount-coverage.ts';
 
 /** A kernel as files: which devices are dm-verity, and what it was started with. */
 export function kernelFiles(uuids: Record<string, string>, cmdline = ''): KernelFiles {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { HostError } from '../../../src/host/host-error.ts';
-import { parseMountInfo } from '../../../src/host/mount-info.ts';
+import { parseMountInfo } from '../../../src/host/mounts/mount-info.ts';
 import { escape } from './mount-line.ts';
 
 const parse = (text: string): ReturnType<typeof parseMountInfo> =>

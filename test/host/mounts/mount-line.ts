@@ -1,4 +1,4 @@
-import { type Mount, parseMountInfo } from '../../../src/host/mount-info.ts';
+import { type Mount, parseMountInfo } from '../../../src/host/mounts/mount-info.ts';
 
 /** Bytes as proc_pid_mountinfo(5) escapes them. */
 export function escape(text: string): string {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import type { BytePath } from '../../../src/base/byte-path.ts';
-import { createMountTable } from '../../../src/host/mount-table.ts';
-import { parseMountInfo } from '../../../src/host/mount-info.ts';
+import { createMountTable } from '../../../src/host/mounts/mount-table.ts';
+import { parseMountInfo } from '../../../src/host/mounts/mount-info.ts';
 import { mountLine, parsed } from './mount-line.ts';
 
 const path = (text: string): BytePath => text as BytePath;

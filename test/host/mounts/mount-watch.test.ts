@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import type { MountRule } from '../../../src/base/mount-rules.ts';
-import type { KernelFiles } from '../../../src/host/mount-coverage.ts';
-import { type MountLook, createMountWatch } from '../../../src/host/mount-watch.ts';
+import type { KernelFiles } from '../../../src/host/mounts/mount-coverage.ts';
+import { type MountLook, createMountWatch } from '../../../src/host/mounts/mount-watch.ts';
 import { rulesWith } from '../../support/rules.ts';
 import { kernelFiles } from './kernel-files.ts';
 import { type MountWords, mountTable } from './mount-line.ts';

@@ -1,0 +1,101 @@
+import { packXattrs } from '../../manifest/xattr-blob.ts';
+import {
+  ENODATA,
+  EOPNOTSUPP,
+  ERANGE,
+  Pinned,
+  errno,
+  fgetxattr,
+  flistxattr,
+  lgetxattr,
+  llistxattr,
+} from './linux.ts';
+
+/** The kernel's bounds on a list of names and on one value (linux/limits.h: XATTR_LIST_MAX, XATTR_SIZE_MAX). */
+const LIST_BYTES = 65_536;
+const VALUE_BYTES = 65_536;
+
+/** A set that changes while it is read is read again this often. */
+const TRIES = 3;
+
+const NONE = new Uint8Array(0);
+
+/**
+ * Reads extended attributes as `packXattrs` writes them: security.capability, ACLs, labels, user attributes.
+ * `trusted.*` is left out: only a process with CAP_SYS_ADMIN sees those, so that a manifest which held them
+ * could be made by root and never be met by the agent, which has no such capability.
+ */
+export class XattrReader {
+  /** Of the last read: 0, or the errno why it failed. */
+  error = 0;
+  readonly #list = new Pinned(LIST_BYTES);
+  readonly #value = new Pinned(VALUE_BYTES);
+  readonly #name = new Pinned(512);
+  readonly #path = new Pinned(512);
+
+  /** The attributes of the inode behind a descriptor. */
+  ofDescriptor(descriptor: number): Uint8Array {
+    return this.#read(
+      () => flistxattr(descriptor, this.#list.address, LIST_BYTES),
+      () => fgetxattr(descriptor, this.#name.address, this.#value.address, VALUE_BYTES),
+    );
+  }
+
+  /**
+   * The attributes of the inode with this name (raw bytes) in an open directory, never through a link. There
+   * is no such call relative to a descriptor before Linux 6.13, so the descriptor is named through procfs,
+   * which leads to that very directory whatever its path is by now.
+   */
+  ofName(directory: number, name: string): Uint8Array {
+    const { bytes, address } = this.#path;
+    const length = bytes.write(`/proc/self/fd/${directory}/${name}`, 'latin1');
+    bytes[length] = 0;
+    return this.#read(
+      () => llistxattr(address, this.#list.address, LIST_BYTES),
+      () => lgetxattr(address, this.#name.address, this.#value.address, VALUE_BYTES),
+    );
+  }
+
+  /** Whether the inode with this name has an attribute; `error` is 0 then, or where it has none. */
+  isOnName(directory: number, name: string, attribute: string): boolean {
+    const path = this.#path.bytes;
+    path[path.write(`/proc/self/fd/${directory}/${name}`, 'latin1')] = 0;
+    this.#name.bytes[this.#name.bytes.write(attribute, 'latin1')] = 0;
+    const length = lgetxattr(this.#path.address, this.#name.address, this.#value.address, VALUE_BYTES);
+    const error = length < 0 ? errno() : 0;
+    this.error = error === ENODATA || error === EOPNOTSUPP ? 0 : error;
+    return length >= 0;
+  }
+
+  #read(list: () => number, get: () => number): Uint8Array {
+    for (let tries = 1; ; tries += 1) {
+      const length = list();
+      this.error = length < 0 ? errno() : 0;
+      if (length === 0 || this.error === EOPNOTSUPP) {
+        this.error = 0;
+        return NONE;
+      }
+      if (this.error === 0) {
+        const read = this.#values(this.#list.bytes.toString('latin1', 0, length - 1).split('\0'), get);
+        if (read !== undefined) return read;
+      }
+      if (tries === TRIES || (this.error !== ENODATA && this.error !== ERANGE)) return NONE;
+    }
+  }
+
+  #values(names: string[], get: () => number): Uint8Array | undefined {
+    const out = new Map<string, Buffer>();
+    for (const name of names) {
+      if (name.startsWith('trusted.')) continue;
+      const end = this.#name.bytes.write(name, 'latin1');
+      this.#name.bytes[end] = 0;
+      const length = get();
+      if (length < 0) {
+        this.error = errno();
+        return undefined;
+      }
+      out.set(name, Buffer.from(this.#value.bytes.subarray(0, length)));
+    }
+    return out.size === 0 ? NONE : packXattrs(out);
+  }
+}
