@@ -6,7 +6,7 @@ import { makeDirectory } from '../host/files.ts';
 import { serveHttp } from '../host/net/http-server.ts';
 import { loadServedRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log/log.ts';
-import { releaseMemory } from '../host/measure/release-memory.ts';
+import { releaseMemory } from '../host/kernel/release-memory.ts';
 import type { ServiceNotifier } from '../host/kernel/service-notifier.ts';
 import { openTpm } from '../host/tpm.ts';
 import { readTrustPin } from '../host/trust-pin.ts';

@@ -5,7 +5,7 @@ import { MAX_FINDINGS } from '../host/measure/finding-list.ts';
 import { type LoadedRelease, type ReleasePlace, loadRelease } from '../host/load-release.ts';
 import type { Progress } from '../host/measure/measure-tree.ts';
 import { createMountWatch } from '../host/mounts/mount-watch.ts';
-import { releaseMemory, releasePages } from '../host/measure/release-memory.ts';
+import { releaseMemory, releasePages } from '../host/kernel/release-memory.ts';
 
 export type VerifyOptions = {
   place: ReleasePlace;

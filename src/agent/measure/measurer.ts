@@ -4,7 +4,7 @@ import type { Verdict } from '../../attestation/verdict.ts';
 import { readBootId } from '../../host/kernel/boot-id.ts';
 import { makeDirectory } from '../../host/files.ts';
 import type { Log } from '../../host/log/log.ts';
-import { releaseMemory } from '../../host/measure/release-memory.ts';
+import { releaseMemory } from '../../host/kernel/release-memory.ts';
 import type { ServiceNotifier } from '../../host/kernel/service-notifier.ts';
 import { openTpm } from '../../host/tpm.ts';
 import { checkWhole } from './check-whole.ts';

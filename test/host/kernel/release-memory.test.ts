@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { pagesOfFiles, releasePages } from '../../../src/host/measure/release-memory.ts';
+import { pagesOfFiles, releasePages } from '../../../src/host/kernel/release-memory.ts';
 
 /** One mapping as proc_pid_smaps(5) shows it, without the fields that nobody looks at. */
 const mapping = (head: string, anonymous: number): string =>
