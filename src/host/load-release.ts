@@ -8,6 +8,7 @@ import { type PolicyDocument, openPolicyDocument } from '../policy/document.ts';
 import { type Engine, createEngine } from '../policy/engine.ts';
 import { readBundleDirectory } from './bundle-directory.ts';
 import { readFileBounded } from './files.ts';
+import { releaseMemory } from './kernel/release-memory.ts';
 
 /** Where a release lies and what it must be signed with. */
 export type ReleasePlace = {
@@ -40,6 +41,8 @@ export type LoadedRelease = ServedRelease & { manifest: Manifest };
  */
 export async function loadRelease(place: ReleasePlace): Promise<LoadedRelease> {
   const { loaded, text } = await load(place);
+  // The manifest takes the most; what came before it need not lie beside.
+  await releaseMemory();
   return { ...loaded, manifest: takeManifest(text) };
 }
 

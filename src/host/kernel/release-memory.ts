@@ -28,7 +28,7 @@ export async function releaseMemory(log?: Log): Promise<void> {
  * Gives those pages of the program and its libraries back to the page cache that starting needed and running does
  * not: 20 to 30 MB of the executable. What is needed again is found there (madvise(2)).
  */
-export async function releasePages(log?: Log): Promise<void> {
+async function releasePages(log: Log | undefined): Promise<void> {
   await releasing(log, (libc) => {
     const madvise = libc.func('int madvise(uintptr_t, size_t, int)');
     for (const { start, bytes } of pagesOfFiles(readFileSync('/proc/self/smaps', 'latin1'))) {

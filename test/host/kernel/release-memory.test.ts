@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { pagesOfFiles, releasePages } from '../../../src/host/kernel/release-memory.ts';
+import { pagesOfFiles, releaseMemory } from '../../../src/host/kernel/release-memory.ts';
 
 /** One mapping as proc_pid_smaps(5) shows it, without the fields that nobody looks at. */
 const mapping = (head: string, anonymous: number): string =>
@@ -33,13 +33,13 @@ describe('pagesOfFiles', () => {
   });
 });
 
-describe('releasePages', () => {
+describe('releaseMemory', () => {
   const residentKilobytes = (): number =>
     Number(/^RssFile:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]);
 
   it('gives back pages of the program, which goes on', async () => {
     const before = residentKilobytes();
-    await releasePages();
+    await releaseMemory();
     expect(residentKilobytes()).toBeLessThan(before - 5000);
     expect(JSON.parse('{"a": [1, 2]}')).toEqual({ a: [1, 2] });
   });
