@@ -1,7 +1,11 @@
 import { describe, expect, inject, it } from 'vitest';
 
+import { until } from '../../agent/until.ts';
 import { skipped } from '../requirements.ts';
 import { boot, patiently } from './machine.ts';
+
+/** The longest that a change may go unnoticed; mount tables and watches show these in about a second. */
+const BOUND_MS = 65_000;
 
 /** A command as root, and what is found. Each needs a reboot to be undone; the last one even that does not undo. */
 const ATTACKS = [
@@ -38,8 +42,11 @@ describe.skipIf(skipped(inject('noContainer')))('a machine that drifts while it 
       expect(await machine.isActive('boot-complete.target'), what).toBe(true);
       expect(await machine.isActive('sealborn-drift.target'), what).toBe(false);
       await machine.shell(how);
-      await patiently(`503 after ${what}`, async () => (await machine.health()) === 503);
-      await patiently(`the drift target after ${what}`, () => machine.isActive('sealborn-drift.target'));
+      await until(
+        `503 and the drift target after ${what}`,
+        async () => (await machine.health()) === 503 && machine.isActive('sealborn-drift.target'),
+        BOUND_MS,
+      );
       expect((await machine.run('sealborn', 'status')).status, what).toBe(1);
       await patiently(`the report of ${what}`, async () => {
         const host = await machine.host();
