@@ -13,13 +13,19 @@ export function sealborn(...args: string[]): string {
   });
 }
 
-/** The example's policy repository with a commit of its own, and rules for what is measured besides. */
-export function policyRepository(place: string, measure: readonly string[] = []): string {
+/** The example's policy repository with a commit of its own, rules for what is measured besides, and what may change. */
+export function policyRepository(
+  place: string,
+  measure: readonly string[] = [],
+  mutable: readonly string[] = [],
+): string {
   cpSync(project('examples/payments'), place, { recursive: true });
   const settings = join(place, 'sealborn.yaml');
   const before = readFileSync(settings, 'utf8');
   // Rules for what is measured stand before the section "policy".
-  writeFileSync(settings, before.replace('\npolicy:\n', `${measure.join('\n')}\npolicy:\n`));
+  const ruled = before.replace('\npolicy:\n', `${measure.join('\n')}\npolicy:\n`);
+  const list = ['  mutable:', ...mutable.map((path) => `    - ${path}`), ''].join('\n');
+  writeFileSync(settings, ruled.replace('  mutable:\n', list));
   const git = (...args: string[]): void => {
     const author = ['-c', 'user.name=Boot', '-c', 'user.email=boot@example.org'];
     execFileSync('git', ['-C', place, ...author, ...args], { stdio: 'ignore' });

@@ -3,6 +3,12 @@ import { existsSync } from 'node:fs';
 
 import { hasProgram } from '../support/has-program.ts';
 
+/** The firmware, and a first state of what it remembers, as Debian's package ovmf has them. */
+export const FIRMWARE = {
+  code: '/usr/share/OVMF/OVMF_CODE_4M.fd',
+  variables: '/usr/share/OVMF/OVMF_VARS_4M.fd',
+};
+
 /** Debian packages, with a program of each that is looked for: what the boots in a container need on the machine that tests. */
 const NEEDED = {
   mmdebstrap: 'mmdebstrap',
@@ -29,6 +35,15 @@ const EMULATION = {
 /** Why no machine can be emulated here; undefined where one can. */
 export const NO_EMULATOR: string | undefined =
   process.arch === 'x64' ? whyNot({ ...NEEDED, ...EMULATION }) : 'the emulated machine is an x86-64';
+
+/** What machines with firmware and a boot loader need beside that; of ovmf, its file is looked for. */
+const FIRMWARE_TOOLS = { dosfstools: 'mkfs.vfat', fdisk: 'sfdisk', mtools: 'mcopy' };
+
+/** Why no machine can be started here by firmware and boot loader; undefined where one can. */
+export const NO_FIRMWARE: string | undefined =
+  NO_EMULATOR ??
+  whyNot(FIRMWARE_TOOLS) ??
+  (existsSync(FIRMWARE.code) ? undefined : 'not installed: ovmf');
 
 /** What lacks, in words; the tests that need it skip and say so. */
 export function whyNot(needed: Readonly<Record<string, string>>): string | undefined {

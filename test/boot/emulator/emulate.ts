@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { spawnMortal } from '../mortal.ts';
+import { FIRMWARE } from '../requirements.ts';
 import type { Disk } from './disk.ts';
 import { COLLECTOR, GUEST, type MachineImage } from './machine-image.ts';
 
@@ -24,23 +25,51 @@ export type Emulation = {
   /** Ports of this machine: where the guest's health port is to be, and where the collector is. */
   health: number;
   collector: number;
+  /** A disk with a boot loader, which the firmware starts; without one, the emulator starts the kernel itself. */
+  esp?: string;
 };
 
-/**
- * Starts an emulated machine: no network but its health port and the collector, a TPM, disks that it can't write to.
- * Always by emulation of the processor: a /dev/kvm that opens may still be too slow to be of use.
- */
-export function emulate({ image, disk, place, chip, health, collector }: Emulation): EmulatedMachine {
-  const [console, probe] = [join(place, 'console.log'), join(place, 'probe.log')];
-  const words = [
+/** What the kernel is told: where the root is, and which trust set is meant. */
+export function kernelWords(image: MachineImage, disk: Disk): string[] {
+  return [
     'console=ttyS0',
     'quiet',
     'panic=-1',
     `roothash=${disk.rootHash}`,
     `sealborn.trust=${image.pin}`,
+    // The root is open already when systemd comes.
+    'systemd.verity=no',
   ];
-  // The root is open already when systemd comes.
-  words.push('systemd.verity=no');
+}
+
+/** The kernel from this machine, or firmware that looks for one on the disk. */
+function startedBy({ image, disk, place, esp }: Emulation): string[] {
+  if (esp === undefined) {
+    const append = kernelWords(image, disk).join(' ');
+    return ['-kernel', image.kernel, '-initrd', image.initrd, '-append', append];
+  }
+  const variables = join(place, 'variables.fd');
+  if (!existsSync(variables)) copyFileSync(FIRMWARE.variables, variables);
+  return [
+    '-drive',
+    `if=pflash,format=raw,readonly=on,file=${FIRMWARE.code}`,
+    '-drive',
+    `if=pflash,format=raw,file=${variables}`,
+    '-drive',
+    `if=none,id=esp,format=raw,file=${esp}`,
+    '-device',
+    // Behind the other two disks, which the initrd knows by their order.
+    'virtio-blk-pci,drive=esp,bootindex=0,addr=0x1e',
+  ];
+}
+
+/**
+ * Starts an emulated machine: no network but its health port and the collector, a TPM, disks that it can't write to.
+ * Always by emulation of the processor: a /dev/kvm that opens may still be too slow to be of use.
+ */
+export function emulate(emulation: Emulation): EmulatedMachine {
+  const { disk, place, chip, health, collector } = emulation;
+  const [console, probe] = [join(place, 'console.log'), join(place, 'probe.log')];
   const network = [
     'user,id=net,restrict=on',
     `hostfwd=tcp:127.0.0.1:${health}-${GUEST}:9180`,
@@ -50,9 +79,7 @@ export function emulate({ image, disk, place, chip, health, collector }: Emulati
     ...'-accel tcg,thread=multi -M q35 -smp 2 -cpu Nehalem -m 1024 -nodefaults -display none -no-reboot'.split(
       ' ',
     ),
-    ...Object.entries({ kernel: image.kernel, initrd: image.initrd, append: words.join(' ') }).flatMap(
-      ([name, value]) => [`-${name}`, value],
-    ),
+    ...startedBy(emulation),
     ...[disk.data, disk.hashes].flatMap((file) => [
       '-drive',
       `file=${file},format=raw,if=virtio,readonly=on`,

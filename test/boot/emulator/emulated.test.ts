@@ -1,5 +1,4 @@
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,9 +14,7 @@ import { startChip } from './chip.ts';
 import { type Disk, makeDisk } from './disk.ts';
 import { type EmulatedMachine, emulate } from './emulate.ts';
 import { type MachineImage, makeMachineImage } from './machine-image.ts';
-
-/** An emulated processor takes its time, and more where others use the machine too. */
-const PATIENCE_MS = 840_000;
+import { freePort, untilHere } from './patience.ts';
 
 type Shown = {
   state: string;
@@ -143,31 +140,3 @@ describe.skipIf(skipped(NO_EMULATOR))('a machine with a dm-verity root and a TPM
     });
   }
 });
-
-/** Asks again and again until it is so; gives up where the machine ended. */
-async function untilHere<T>(
-  machine: EmulatedMachine,
-  what: string,
-  look: () => Promise<T | undefined | false>,
-): Promise<T> {
-  const end = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const seen = await look();
-    if (seen !== undefined && seen !== false) return seen;
-    if (!machine.isRunning() || performance.now() > end) {
-      throw new Error(`in vain: ${what}; ${JSON.stringify([...machine.probe()])}\n${machine.console()}`);
-    }
-    await sleep(500);
-  }
-}
-
-/** A port that nobody listens on. */
-async function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const server = createServer();
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    server.close(() => resolve(typeof address === 'object' ? (address?.port ?? 0) : 0));
-  });
-  return promise;
-}

@@ -23,6 +23,19 @@ const PACKAGES = [
 export const COLLECTOR = '10.0.2.100:9190';
 export const GUEST = '10.0.2.15';
 
+/** What an image has besides, or in the place of what stands here. */
+export type Addition = {
+  packages: readonly string[];
+  modules: readonly string[];
+  files: Readonly<Record<string, string>>;
+  enabled: readonly string[];
+  /** Directories that the release lets change, and rules for what is mounted. */
+  mutable: readonly string[];
+  mounts: readonly string[];
+};
+
+const NOTHING: Addition = { packages: [], modules: [], files: {}, enabled: [], mutable: [], mounts: [] };
+
 /** Over the root that can't be written lie file systems in memory; systemd mounts one over an empty machine-id. */
 const MOUNTS = [
   '  mounts:',
@@ -72,31 +85,32 @@ ExecPaths=/usr/bin
 export type MachineImage = { root: string; kernel: string; initrd: string; trust: string; pin: string };
 
 /** A Debian with a kernel, sealborn's package and a TPM, sealed. Its directory is what a disk is made of. */
-export async function makeMachineImage(place: string): Promise<MachineImage> {
+export async function makeMachineImage(place: string, addition: Addition = NOTHING): Promise<MachineImage> {
   const root = join(place, 'root');
   mkdirSync(root);
-  execFileSync('tar', ['-xpf', debianRoot(PACKAGES).tar, '-C', root]);
+  execFileSync('tar', ['-xpf', debianRoot([...PACKAGES, ...addition.packages]).tar, '-C', root]);
   const { vmlinuz, modules } = installKernel(
     root,
     place,
     ['virtio_pci', 'virtio_blk', 'dm_verity', 'erofs'],
-    ['virtio_net'],
+    ['virtio_net', ...addition.modules],
   );
   const initrd = makeInitrd(root, modules, place);
   await installPackage(root);
   for (const name of ['etc/hostname', 'etc/resolv.conf']) rmSync(join(root, name), { force: true });
-  for (const [name, text] of Object.entries(FILES)) writeTo(join(root, name), text);
+  for (const [name, text] of Object.entries({ ...FILES, ...addition.files })) writeTo(join(root, name), text);
   chmodSync(join(root, 'usr/lib/probe'), 0o755);
   for (const unit of ['sealborn-measure', 'sealborn']) {
     writeTo(join(root, `etc/systemd/system/${unit}.service.d/tpm.conf`), TPM_DROP_IN);
   }
   const systemctl = (...args: string[]): void =>
     void execFileSync('systemctl', ['--root', root, ...args], { stdio: 'ignore' });
-  systemctl('enable', 'systemd-networkd.service', 'probe.service');
+  systemctl('enable', 'systemd-networkd.service', 'probe.service', ...addition.enabled);
   systemctl('add-wants', 'multi-user.target', 'boot-complete.target');
   const keys = newKeys(join(place, 'release'));
   const pin = bakeTrust(root, keys);
-  seal(root, policyRepository(join(place, 'policy'), MOUNTS), 'production', keys);
+  const measure = [...MOUNTS, ...addition.mounts];
+  seal(root, policyRepository(join(place, 'policy'), measure, addition.mutable), 'production', keys);
   return { root, kernel: vmlinuz, initrd, trust: join(root, 'usr/share/sealborn/trust.yaml'), pin };
 }
 
