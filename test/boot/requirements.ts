@@ -41,9 +41,7 @@ const FIRMWARE_TOOLS = { dosfstools: 'mkfs.vfat', fdisk: 'sfdisk', mtools: 'mcop
 
 /** Why no machine can be started here by firmware and boot loader; undefined where one can. */
 export const NO_FIRMWARE: string | undefined =
-  NO_EMULATOR ??
-  whyNot(FIRMWARE_TOOLS) ??
-  (existsSync(FIRMWARE.code) ? undefined : 'not installed: ovmf');
+  NO_EMULATOR ?? whyNot(FIRMWARE_TOOLS) ?? (existsSync(FIRMWARE.code) ? undefined : 'not installed: ovmf');
 
 /** What lacks, in words; the tests that need it skip and say so. */
 export function whyNot(needed: Readonly<Record<string, string>>): string | undefined {

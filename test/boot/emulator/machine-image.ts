@@ -28,13 +28,23 @@ export type Addition = {
   packages: readonly string[];
   modules: readonly string[];
   files: Readonly<Record<string, string>>;
+  /** Those of the files that are programs. */
+  executable: readonly string[];
   enabled: readonly string[];
   /** Directories that the release lets change, and rules for what is mounted. */
   mutable: readonly string[];
   mounts: readonly string[];
 };
 
-const NOTHING: Addition = { packages: [], modules: [], files: {}, enabled: [], mutable: [], mounts: [] };
+const NOTHING: Addition = {
+  packages: [],
+  modules: [],
+  files: {},
+  executable: [],
+  enabled: [],
+  mutable: [],
+  mounts: [],
+};
 
 /** Over the root that can't be written lie file systems in memory; systemd mounts one over an empty machine-id. */
 const MOUNTS = [
@@ -99,7 +109,7 @@ export async function makeMachineImage(place: string, addition: Addition = NOTHI
   await installPackage(root);
   for (const name of ['etc/hostname', 'etc/resolv.conf']) rmSync(join(root, name), { force: true });
   for (const [name, text] of Object.entries({ ...FILES, ...addition.files })) writeTo(join(root, name), text);
-  chmodSync(join(root, 'usr/lib/probe'), 0o755);
+  for (const name of ['usr/lib/probe', ...addition.executable]) chmodSync(join(root, name), 0o755);
   for (const unit of ['sealborn-measure', 'sealborn']) {
     writeTo(join(root, `etc/systemd/system/${unit}.service.d/tpm.conf`), TPM_DROP_IN);
   }
