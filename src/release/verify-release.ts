@@ -16,10 +16,10 @@ export type VerifyOptions = {
   onProgress?: (progress: Progress) => void;
 };
 
-/** What `verifyRelease` found; `check` is there where a root was given. */
 /** Memory is given back this often: what it costs, some ten milliseconds of an idle thread, is nothing beside it. */
 const RELEASE_SECONDS = 1;
 
+/** What `verifyRelease` found; `check` is there where a root was given. */
 export type Verified = { loaded: LoadedRelease; check: WholeResult | undefined };
 
 /**

@@ -1,7 +1,5 @@
 import { readFileSync } from 'node:fs';
 
-import type { LibraryHandle as Library } from 'koffi';
-
 import { messageOf } from '../../base/errors.ts';
 import type { Log } from '../log/log.ts';
 
@@ -11,39 +9,41 @@ const MADV_DONTNEED = 4;
 /** Part of the address space: its first byte, and how many there are. */
 export type Mapping = { start: bigint; bytes: bigint };
 
+/** What glibc has for it, bound when it is first needed: a command that never gives memory back does not load koffi. */
+type Libc = {
+  trim: (keep: number) => number;
+  advise: (start: bigint, bytes: bigint, advice: number) => number;
+};
+let libc: Promise<Libc> | undefined;
+
 /**
  * Gives memory back that loading a release or a first measurement left behind: V8 would keep it until it needs
  * the room, and an agent that idles needs none. Takes some ten milliseconds, so it is for after such work alone.
  * V8 collects where the program was started with --expose-gc, as the single executable is; glibc returns what
- * it can (malloc_trim(3)); `releasePages` does the rest. Where that fails, the log hears of it; a command without
- * one goes on as it is.
+ * it can (malloc_trim(3)); and pages of the program and its libraries that starting needed and running does not, 20
+ * to 30 MB of the executable, go back to the page cache, where what is needed again is found (madvise(2)). Where that
+ * fails, the log hears of it; a command without one goes on as it is.
  */
 export async function releaseMemory(log?: Log): Promise<void> {
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
-  await releasing(log, (libc) => libc.func('int malloc_trim(size_t)')(0));
-  await releasePages(log);
-}
-
-/**
- * Gives those pages of the program and its libraries back to the page cache that starting needed and running does
- * not: 20 to 30 MB of the executable. What is needed again is found there (madvise(2)).
- */
-async function releasePages(log: Log | undefined): Promise<void> {
-  await releasing(log, (libc) => {
-    const madvise = libc.func('int madvise(uintptr_t, size_t, int)');
-    for (const { start, bytes } of pagesOfFiles(readFileSync('/proc/self/smaps', 'latin1'))) {
-      madvise(start, bytes, MADV_DONTNEED);
-    }
-  });
-}
-
-async function releasing(log: Log | undefined, how: (libc: Library) => void): Promise<void> {
   try {
-    const { default: koffi } = await import('koffi');
-    how(koffi.load(null));
+    const { trim, advise } = await (libc ??= bindLibc());
+    trim(0);
+    for (const { start, bytes } of pagesOfFiles(readFileSync('/proc/self/smaps', 'latin1'))) {
+      advise(start, bytes, MADV_DONTNEED);
+    }
   } catch (cause) {
     log?.warn({ code: 'memory-kept' }, `memory was not given back: ${messageOf(cause)}`); // another libc
   }
+}
+
+async function bindLibc(): Promise<Libc> {
+  const { default: koffi } = await import('koffi');
+  const library = koffi.load(null);
+  return {
+    trim: library.func('int malloc_trim(size_t)'),
+    advise: library.func('int madvise(uintptr_t, size_t, int)'),
+  };
 }
 
 /**
