@@ -58,30 +58,14 @@ function makePolicy(random: Random, model: Model, index: number): Policy {
     const forms = [` == ${slot}`, ` in ${slot}`, ` in ${slot}`, ` is ${scene[role]} in ${slot}`];
     if (isTemplate) values[role] = uid();
     else
-      forms.push(
-        '',
-        '',
-        '',
-        '',
-        '',
-        '',
-        '',
-        '',
-        ` is ${scene[role]}`,
-        ` is ${pick(random, model.entityTypes).name}`,
-      );
+      forms.push(...times(8, () => ''), ` is ${scene[role]}`, ` is ${pick(random, model.entityTypes).name}`);
     return pick(random, forms);
   };
   const actions = [...model.actions.map((action) => action.id), 'unknown'].map(
     (name) => `${actionType(model)}::${quote(name)}`,
   );
   const action = pick(random, [
-    '',
-    '',
-    '',
-    '',
-    '',
-    '',
+    ...times(6, () => ''),
     ` == ${pick(random, actions)}`,
     ` in ${pick(random, actions)}`,
     ` in [${someOf(random, actions, 2).join(', ')}]`,
