@@ -15,7 +15,7 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -23,6 +23,7 @@ import { build } from 'esbuild';
 
 import { type BytePath, pathBytes } from '../src/base/byte-path.ts';
 import { parseSha256 } from '../src/base/digest.ts';
+import { DEFAULT_BUNDLE_DIRECTORY } from '../src/base/measure-rules.ts';
 import { measureTree } from '../src/host/measure/measure-tree.ts';
 import type { Entry } from '../src/manifest/entry.ts';
 import { formatManifest } from '../src/manifest/format.ts';
@@ -69,7 +70,9 @@ async function bench(): Promise<Report> {
   if (phases.has('peers') && !flags.quick) installMissing(note);
   note(`measuring ${root} ...`);
   const rules = rulesWith({ roots: [root] });
-  const { entries, files, bytes } = await measureTree({ root: '/', rules, workers });
+  const measured = await measureTree({ root: '/', rules, workers });
+  const { files, bytes } = measured;
+  const entries = standing(measured.entries);
   const manifest = join(directory, 'manifest.mtree');
   writeFileSync(manifest, formatManifest(entries));
   const tampered = join(directory, 'tampered.mtree');
@@ -208,6 +211,16 @@ function withOtherContent(entries: readonly Entry[]): Entry[] {
   const other = entries.findLast(({ path, type }) => type === 'file' && path.startsWith('usr/lib/systemd/'));
   return entries.map((entry) =>
     entry === other ? { ...entry, sha256: parseSha256('0'.repeat(64)) } : entry,
+  );
+}
+
+/**
+ * The entries without the directories of the bundle where there are none: a measurement lists them, since the
+ * bundle comes into the image after it.
+ */
+function standing(entries: readonly Entry[]): Entry[] {
+  return entries.filter(
+    ({ path }) => !`${DEFAULT_BUNDLE_DIRECTORY}/`.startsWith(`/${path}/`) || existsSync(`/${path}`),
   );
 }
 
