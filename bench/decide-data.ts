@@ -1,6 +1,7 @@
 import { emptyObject } from '../src/base/json.ts';
 import { compilePolicy } from '../src/policy/compile.ts';
-import type { BakedEntity, EntityUid, PolicyDocument } from '../src/policy/document.ts';
+import type { EntityUid, PolicyDocument } from '../src/policy/document.ts';
+import type { BakedEntity } from '../src/policy/entity-lines.ts';
 import type { Question } from '../src/policy/engine.ts';
 
 const SCHEMA = `

@@ -8,12 +8,12 @@ import { bakeEntity } from '../../src/policy/compile-entities.ts';
 import { readPolicies } from '../../src/policy/compile-policies.ts';
 import { readSchemaText } from '../../src/policy/compile.ts';
 import {
-  type BakedEntity,
   type EntityUid,
   type PolicyDocument,
   formatPolicyDocument,
   parsePolicyDocument,
 } from '../../src/policy/document.ts';
+import type { BakedEntity } from '../../src/policy/entity-lines.ts';
 import { createEngine } from '../../src/policy/engine.ts';
 import { PolicyError } from '../../src/policy/policy-error.ts';
 

@@ -1,7 +1,7 @@
 import type { EntityUid } from '../base/entity-uid.ts';
 import type { JsonObject } from '../base/json.ts';
 import { type RawHeaders, readHeaders } from './ask-headers.ts';
-import type { Route } from './document.ts';
+import type { Route } from './rules.ts';
 import { type Identity, type IdentifyOptions, createIdentify } from './identify.ts';
 import type { Peer } from './peer.ts';
 import { type Wanted, createRequestReader } from './read-request.ts';

@@ -15,7 +15,7 @@ import {
   whole,
 } from '../base/shape.ts';
 import type { ApiKey } from './api-key.ts';
-import type { Accounts, IdentitySource, JwtRules } from './document.ts';
+import type { Accounts, IdentitySource, JwtRules } from './rules.ts';
 import { publicJwk } from './jwk.ts';
 import { constant, headerName } from './route-shapes.ts';
 

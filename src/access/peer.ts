@@ -1,5 +1,5 @@
 import type { EntityUid } from '../base/entity-uid.ts';
-import type { Accounts, IdentitySource, PeerRules } from './document.ts';
+import type { Accounts, IdentitySource, PeerRules } from './rules.ts';
 
 /** The process at the other end of a Unix socket, as the kernel says: its user, group and further groups. */
 export type Peer = { pid: number; uid: number; gid: number; groups: readonly number[] };

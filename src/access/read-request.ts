@@ -1,6 +1,7 @@
 import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
 import { type HeaderReader, REPEATED } from './ask-headers.ts';
-import type { AccessDocument, Proxy, ResourceSource, Route, ValueSource, Values } from './document.ts';
+import type { AccessDocument } from './document.ts';
+import type { Proxy, ResourceSource, Route, ValueSource, Values } from './rules.ts';
 import { readHost } from './host-name.ts';
 import { type Segment, readNormalPath } from './normal-path.ts';
 import { type Refusal, type RequestRefusal, refuse } from './refusal.ts';

@@ -11,7 +11,7 @@ import {
   text,
   whole,
 } from '../base/shape.ts';
-import type { Proxy, ResourceSource, Route, ValueSource } from './document.ts';
+import type { Proxy, ResourceSource, Route, ValueSource } from './rules.ts';
 import { readHost } from './host-name.ts';
 import { type RouteTemplate, parseTemplate } from './template.ts';
 

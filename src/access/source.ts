@@ -9,9 +9,9 @@ import {
   MAX_IDENTITY_SOURCES,
   MAX_PROXIES,
   MAX_ROUTES,
-  type Route,
   parseAccessDocument,
 } from './document.ts';
+import type { Route } from './rules.ts';
 import { apiKeyShape, identitySourceShape } from './identity-shapes.ts';
 import { proxyShape, routeShape } from './route-shapes.ts';
 import { type Relation, relate } from './template.ts';

@@ -2,7 +2,7 @@ import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from 'jose';
 
 import { BaseError, messageOf } from '../base/errors.ts';
 import { type JsonObject, emptyObject, parseJson } from '../base/json.ts';
-import type { JwtRules } from './document.ts';
+import type { JwtRules } from './rules.ts';
 import { type Refusal, refuse } from './refusal.ts';
 
 /** Characters of a token at most: those of large issuers take some 2,000. */

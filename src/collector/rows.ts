@@ -51,6 +51,9 @@ export type Flag = {
 };
 export type FlagRow = Flag & { firstAt: number; lastAt: number; count: number };
 
+/** A key that was enrolled: its name in hexadecimal, and why its endorsement can't be believed; empty where it can. */
+export type TpmKey = { host: Sha256; name: string; problem: string };
+
 // The columns as the schema declares them (STRICT tables): what this program wrote, it may read back.
 export type HostColumns = {
   id: Sha256;

@@ -9,6 +9,7 @@ import {
   type HostRow,
   type ReportColumns,
   type ReportRow,
+  type TpmKey,
   flagOf,
   hostOf,
   reportOf,
@@ -46,9 +47,6 @@ export type Store = {
   forget: (before: number) => number;
   close: () => void;
 };
-
-/** A key that was enrolled: its name in hexadecimal, and why its endorsement can't be believed; empty where it can. */
-export type TpmKey = { host: Sha256; name: string; problem: string };
 
 const HOST_COLUMNS = `h.id, h.first_seen, h.last_seen, h.seq, h.digest, h.nonce, h.nonce_at, h.fresh, h.summary,
   (SELECT max(f.last_at) FROM flags f WHERE f.host = h.id AND f.kind = 'fork') AS forked_at`;

@@ -1,8 +1,19 @@
 import type { LogHead } from '../attestation/log-line.ts';
 import type { Report, Words } from '../attestation/statement.ts';
-import type { Verdict } from '../attestation/verdict.ts';
-import type { Vouching } from './vouching.ts';
+import type { EvidenceProblem } from '../attestation/tpm/evidence.ts';
+import type { Assurance, Verdict } from '../attestation/verdict.ts';
 import type { ReleaseId } from '../base/release-id.ts';
+
+/** How far a report can be believed, as the collector found it; never as the host says. */
+export type Vouching = {
+  assurance: Assurance;
+  /** Why the TPM's evidence was not taken; empty where it was, or where there was none. */
+  problems: (EvidenceProblem | 'not-enrolled' | 'endorsement-unverified')[];
+  /** What is held against the next report of this boot. */
+  resetCount?: number;
+  /** Whether the report carried evidence. */
+  hasEvidence: boolean;
+};
 
 /** What the list of hosts shows of a host's last report. Small, whatever the host sent. */
 export type Summary = {

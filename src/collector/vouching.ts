@@ -1,20 +1,8 @@
 import type { VerifiedReport } from '../attestation/report.ts';
-import { type EvidenceProblem, checkEvidence } from '../attestation/tpm/evidence.ts';
-import type { Assurance } from '../attestation/verdict.ts';
+import { checkEvidence } from '../attestation/tpm/evidence.ts';
 import type { Registered } from './registered.ts';
-import type { HostRow } from './rows.ts';
-import type { TpmKey } from './store.ts';
-
-/** How far a report can be believed, as the collector found it; never as the host says. */
-export type Vouching = {
-  assurance: Assurance;
-  /** Why the TPM's evidence was not taken; empty where it was, or where there was none. */
-  problems: (EvidenceProblem | 'not-enrolled' | 'endorsement-unverified')[];
-  /** What is held against the next report of this boot. */
-  resetCount?: number;
-  /** Whether the report carried evidence. */
-  hasEvidence: boolean;
-};
+import type { HostRow, TpmKey } from './rows.ts';
+import type { Vouching } from './summary.ts';
 
 /**
  * Judges a report's TPM evidence. `hardware` comes out only where everything holds: a fresh quote over this very

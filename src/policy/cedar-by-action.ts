@@ -1,7 +1,8 @@
 import type { JsonValue } from '../base/json.ts';
 import { isObject } from '../base/shape.ts';
 import { type CedarAnswer, type CedarQuestion, createCedar } from './cedar-wasm.ts';
-import { type BakedEntity, type CompiledPolicy, type EntityUid, formatUid } from './document.ts';
+import { type CompiledPolicy, type EntityUid, formatUid } from './document.ts';
+import type { BakedEntity } from './entity-lines.ts';
 import { reachableEntities } from './reachable.ts';
 
 /**

@@ -15,7 +15,8 @@ import {
 import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
 import { isObject } from '../base/shape.ts';
 import { messageOf } from '../base/errors.ts';
-import type { BakedEntity, CompiledPolicy, EntityUid } from './document.ts';
+import type { CompiledPolicy, EntityUid } from './document.ts';
+import type { BakedEntity } from './entity-lines.ts';
 
 /*
  * Cedar's own implementation, compiled to WebAssembly: the parser and validator of the pipeline, and the oracle

@@ -1,7 +1,8 @@
 import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
 import { isObject } from '../base/shape.ts';
 import { entityProblems } from './cedar-wasm.ts';
-import { type BakedEntity, formatUid } from './document.ts';
+import { formatUid } from './document.ts';
+import type { BakedEntity } from './entity-lines.ts';
 import type { SourcedEntity } from './entities.ts';
 import { Entity } from './entity.ts';
 import { parseEntityUid } from '../base/entity-uid.ts';

@@ -13,18 +13,16 @@ import {
   text,
   whole,
 } from '../base/shape.ts';
-import { MAX_ENTITIES, createEntityReader, entityRow, takeEntityLines } from './entity-lines.ts';
+import {
+  type BakedEntity,
+  MAX_ENTITIES,
+  createEntityReader,
+  entityRow,
+  takeEntityLines,
+} from './entity-lines.ts';
 import { PolicyError } from './policy-error.ts';
 
 export { type EntityUid, formatUid } from '../base/entity-uid.ts';
-
-/** An entity that a release bakes in; values are Cedar's JSON, readable without a schema. */
-export type BakedEntity = {
-  uid: EntityUid;
-  attrs: JsonObject;
-  parents: EntityUid[];
-  tags?: JsonObject;
-};
 
 /** Where a policy was written: its file, from the root of the policy repository, and its first line. */
 export type PolicyPlace = { id: string; file: string; line: number };

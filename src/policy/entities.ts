@@ -3,7 +3,8 @@ import { BaseError } from '../base/errors.ts';
 import { emptyObject } from '../base/json.ts';
 import { type Reader, isObject, jsonObject, list, optional, record, text } from '../base/shape.ts';
 import { readYaml } from '../base/yaml.ts';
-import type { BakedEntity, EntityUid } from './document.ts';
+import type { EntityUid } from './document.ts';
+import type { BakedEntity } from './entity-lines.ts';
 import { PolicyError } from './policy-error.ts';
 
 /** An entity as a file of the policy repository has it, with its place. */

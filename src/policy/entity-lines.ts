@@ -1,7 +1,15 @@
+import type { EntityUid } from '../base/entity-uid.ts';
 import { type JsonObject, type JsonValue, parseJson } from '../base/json.ts';
 import { isObject } from '../base/shape.ts';
-import type { BakedEntity, EntityUid } from './document.ts';
 import { PolicyError } from './policy-error.ts';
+
+/** An entity that a release bakes in; values are Cedar's JSON, readable without a schema. */
+export type BakedEntity = {
+  uid: EntityUid;
+  attrs: JsonObject;
+  parents: EntityUid[];
+  tags?: JsonObject;
+};
 
 /** Entities of a document at most. */
 export const MAX_ENTITIES = 1_000_000;

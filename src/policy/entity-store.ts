@@ -1,5 +1,6 @@
 import type { JsonObject } from '../base/json.ts';
-import { type BakedEntity, formatUid, standsTwice } from './document.ts';
+import { formatUid, standsTwice } from './document.ts';
+import type { BakedEntity } from './entity-lines.ts';
 import { type Ancestry, Entity, type EntityData, NO_ANCESTORS } from './entity.ts';
 import { EvaluationError } from './evaluation-error.ts';
 import { PolicyError } from './policy-error.ts';

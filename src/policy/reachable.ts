@@ -1,5 +1,6 @@
 import { isObject } from '../base/shape.ts';
-import type { BakedEntity, CompiledPolicy } from './document.ts';
+import type { CompiledPolicy } from './document.ts';
+import type { BakedEntity } from './entity-lines.ts';
 
 /**
  * The entities that deciding a question can depend on, out of a release's: those that the question or a policy names,

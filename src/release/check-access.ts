@@ -1,5 +1,6 @@
 import { AccessError } from '../access/access-error.ts';
-import type { AccessDocument, Route, Values } from '../access/document.ts';
+import type { AccessDocument } from '../access/document.ts';
+import type { Route, Values } from '../access/rules.ts';
 import { type EntityUid, formatUid } from '../base/entity-uid.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import { type ActionRules, type Schema, readSchema } from '../policy/schema.ts';

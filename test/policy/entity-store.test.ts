@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import type { BakedEntity } from '../../src/policy/document.ts';
+import type { BakedEntity } from '../../src/policy/entity-lines.ts';
 import { loadEntities } from '../../src/policy/entity-store.ts';
 import { isIn } from '../../src/policy/entity.ts';
 import { likePattern } from '../../src/policy/like-pattern.ts';

@@ -4,7 +4,7 @@ import type { Words } from '../../attestation/statement.ts';
 import type { HostView } from '../fleet.ts';
 import type { FlagRow, ReportRow } from '../rows.ts';
 import type { Summary } from '../summary.ts';
-import type { Vouching } from '../vouching.ts';
+import type { Vouching } from '../summary.ts';
 import { findingList } from './findings.ts';
 import { whyLine } from './fleet-page.ts';
 import { frame } from './frame.ts';

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from '../../../src/base/json.ts';
 import type { CedarQuestion } from '../../../src/policy/cedar-wasm.ts';
-import type { BakedEntity, EntityUid } from '../../../src/policy/document.ts';
+import type { EntityUid } from '../../../src/policy/document.ts';
+import type { BakedEntity } from '../../../src/policy/entity-lines.ts';
 import { type Random, pick, someOf, times } from './random.ts';
 import { type Attribute, type ExtensionName, type Model, type Type, actionType } from './schema.ts';
 import { EXTENSION_TEXTS, LONGS, SMALL_LONGS, STRINGS, TAG_NAMES } from './values.ts';

@@ -1,5 +1,6 @@
 import type { CedarQuestion } from '../../../src/policy/cedar-wasm.ts';
-import type { BakedEntity, EntityUid } from '../../../src/policy/document.ts';
+import type { EntityUid } from '../../../src/policy/document.ts';
+import type { BakedEntity } from '../../../src/policy/entity-lines.ts';
 import { makeEntities, makeQuestion, uidsOf } from './entities.ts';
 import { type Node, createExpressions, textOf } from './expression.ts';
 import { type Random, pick, someOf, times } from './random.ts';

@@ -1,4 +1,4 @@
-import type { BakedEntity } from '../../../src/policy/document.ts';
+import type { BakedEntity } from '../../../src/policy/entity-lines.ts';
 import { type Random, pick, someOf, times } from './random.ts';
 
 export type ExtensionName = 'decimal' | 'ipaddr' | 'datetime' | 'duration';

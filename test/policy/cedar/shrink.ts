@@ -1,4 +1,4 @@
-import type { BakedEntity } from '../../../src/policy/document.ts';
+import type { BakedEntity } from '../../../src/policy/entity-lines.ts';
 import { type Node, leaf } from './expression.ts';
 import type { Case, Policy } from './policy.ts';
 
