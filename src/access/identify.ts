@@ -1,7 +1,7 @@
 import { type EntityUid, formatUid } from '../base/entity-uid.ts';
 import type { JsonObject } from '../base/json.ts';
 import { API_KEY_PREFIX, createApiKeyCheck } from './api-key.ts';
-import { type HeaderReader, REPEATED } from './ask-headers.ts';
+import { type HeaderReader, REPEATED, repeatedHeader } from './ask-headers.ts';
 import type { AccessDocument } from './document.ts';
 import type { CertificateRules, CredentialHeader, JwtRules, PeerRules } from './rules.ts';
 import { type AccountNumbers, type Peer, createPeerSubjects, createPeerTest } from './peer.ts';
@@ -96,8 +96,7 @@ function headerSource(header: string, kinds: readonly Kind[]): Source {
   return (credentials) => {
     const value = credentials.header(header);
     if (value === undefined) return undefined;
-    if (value === REPEATED)
-      return refuse('credential-repeated', `the header ${header} stands more than once`);
+    if (value === REPEATED) return refuse('credential-repeated', repeatedHeader(header));
     for (const { takes, check } of kinds) {
       const taken = takes(value);
       if (taken !== undefined) return check(taken, credentials);

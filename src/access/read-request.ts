@@ -1,5 +1,5 @@
 import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
-import { type HeaderReader, REPEATED } from './ask-headers.ts';
+import { type HeaderReader, REPEATED, repeatedHeader } from './ask-headers.ts';
 import type { AccessDocument } from './document.ts';
 import type { Proxy, ResourceSource, Route, ValueSource, Values } from './rules.ts';
 import { readHost } from './host-name.ts';
@@ -32,6 +32,8 @@ const OVERRIDES = [
   'x-original-url',
   'x-rewrite-url',
 ];
+/** The header in which a proxy tells its application who is asking; it replaces the client's, but not an alias of it. */
+const SUBJECT_HEADER = 'x-sealborn-subject';
 /** Characters of an id that a header gives at most. */
 const MAX_VALUE = 1024;
 
@@ -55,6 +57,8 @@ export function createRequestReader({
         `the header ${override} would have another request be made of this one`,
       );
     }
+    if (request.header(SUBJECT_HEADER) === REPEATED)
+      return refuse('header-repeated', repeatedHeader(SUBJECT_HEADER));
     const original = originalOf(proxy, request, rest);
     if ('refused' in original) return original;
     const path = readNormalPath(original.uri);
@@ -124,7 +128,7 @@ function originalOf(
 
 function requiredHeader(name: string, header: HeaderReader): string | Refused {
   const value = header(name);
-  if (value === REPEATED) return refuse('header-repeated', `the header ${name} stands more than once`);
+  if (value === REPEATED) return refuse('header-repeated', repeatedHeader(name));
   return value ?? refuse('request-missing', `the header ${name}, which says what is asked, is not there`);
 }
 
@@ -181,8 +185,7 @@ function readText(
   if ('value' in source) return source.value;
   if ('path' in source) return variables.get(source.path);
   const value = header(source.header);
-  if (value === REPEATED)
-    return refuse('header-repeated', `the header ${source.header} stands more than once`);
+  if (value === REPEATED) return refuse('header-repeated', repeatedHeader(source.header));
   // Beyond ASCII, what a header's bytes mean is not agreed on (RFC 9110 section 5.5).
   if (value !== undefined && (value.length > MAX_VALUE || !/^[ -~]*$/.test(value))) {
     return refuse('header-malformed', `the header ${source.header} is too long or not plain ASCII`);

@@ -70,6 +70,19 @@ describe('/authz', () => {
         403,
         'header-repeated',
       ],
+      // An application behind CGI, WSGI or Rack can't tell these from what they are written like.
+      [[...nginx('GET', '/documents/1'), key(ana), ['X_Level', '1']], 403, 'header-repeated'],
+      [[['X_API_Key', ana.key], ...nginx('GET', '/documents/1')], 401, 'credential-repeated'],
+      [
+        [...nginx('GET', '/documents/1'), key(ana), ['X_HTTP_Method_Override', 'DELETE']],
+        403,
+        'method-override',
+      ],
+      [
+        [...nginx('GET', '/documents/1'), key(ana), ['X_Sealborn_Subject', 'User::"root"']],
+        403,
+        'header-repeated',
+      ],
     ] as [[string, string][], number, string][]) {
       const answer = await ask(at, 'GET', '/authz/nginx', headers);
       expect([answer.status, answer.headers['x-sealborn-reason']]).toEqual([status, reason]);
