@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -150,16 +151,24 @@ async function readSource(directory: string, file: string): Promise<SourceFile> 
 }
 
 async function readFolder(directory: string, folder: string, ...endings: string[]): Promise<SourceFile[]> {
-  let names: string[];
+  let entries: Dirent[];
   try {
-    names = await readdir(join(directory, folder));
+    entries = await readdir(join(directory, folder), { withFileTypes: true });
   } catch (cause) {
     const error = hostErrorOf(`reading "${join(directory, folder)}"`, cause);
     if (error.code === 'not-found') return [];
     throw error;
   }
-  const wanted = names
-    .filter((name) => endings.some((ending) => name.endsWith(ending)) && !name.startsWith('.'))
+  const seen = entries.filter(({ name }) => !name.startsWith('.'));
+  const isWanted = ({ name }: Dirent): boolean => endings.some((ending) => name.endsWith(ending));
+  requireNothingLeftOut(
+    folder,
+    endings,
+    seen.filter((entry) => !isWanted(entry)),
+  );
+  const wanted = seen
+    .filter(isWanted)
+    .map(({ name }) => name)
     .sort();
   if (wanted.length > MAX_SOURCE_FILES) {
     throw new ReleaseError(
@@ -170,6 +179,21 @@ async function readFolder(directory: string, folder: string, ...endings: string[
   const files: SourceFile[] = [];
   for (const name of wanted) files.push(await readSource(directory, `${folder}/${name}`));
   return files;
+}
+
+/** Endings of what somebody meant to be read; a README or an editor's copy may lie there. */
+const MEANT = /\.(?:cedar|cedarschema|ya?ml|json)$/i;
+
+/** A forbid or a test that is not read would be missed by nobody. @throws ReleaseError `repository-malformed` */
+function requireNothingLeftOut(folder: string, endings: readonly string[], others: readonly Dirent[]): void {
+  const left = others.find((entry) => !entry.isFile() || MEANT.test(entry.name));
+  if (left === undefined) return;
+  const files = `files that end in ${endings.join(' or ')}`;
+  throw new ReleaseError(
+    'repository-malformed',
+    `${folder}/${left.name} is not read: ${folder}/ holds ${files}, and no folders`,
+    { hint: 'Rename it or move it, so that nothing is left out of the release unseen.' },
+  );
 }
 
 function textOf({ file, bytes }: SourceFile): { file: string; text: string } {
