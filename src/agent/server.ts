@@ -9,6 +9,7 @@ import type { Log } from '../host/log/log.ts';
 import { releaseMemory } from '../host/kernel/release-memory.ts';
 import type { ServiceNotifier } from '../host/kernel/service-notifier.ts';
 import { openTpm } from '../host/tpm.ts';
+import { keepTickShape } from '../host/tick-shape.ts';
 import { readTrustPin } from '../host/trust-pin.ts';
 import type { Engine } from '../policy/engine.ts';
 import { SILENCE_MS } from './channel-message.ts';
@@ -66,6 +67,7 @@ const MAX_PROBES = 512;
  */
 export async function startServer(settings: AgentSettings, deps: ServerDependencies): Promise<AgentServer> {
   const { log, now, notify } = deps;
+  await keepTickShape();
   await makeDirectory(settings.runDirectory, 0o755);
   const metrics = createMetrics(now());
   const { own, engine, logRules, open } = await loadOwnRelease(settings, deps);

@@ -6,6 +6,7 @@ import { createByteCollector } from './byte-collector.ts';
 import { clientNameOf, peerOf } from '../kernel/peer-credentials.ts';
 import { type UnixPlace, listenTcp, listenUnix } from './unix-listen.ts';
 import type { TcpAddress } from './tcp-address.ts';
+import { atTurnEnd, openTurn } from './turn-end.ts';
 
 /** A request, whole and bounded, as a handler sees it. */
 export type PlainRequest = {
@@ -109,8 +110,9 @@ function receive(request: IncomingMessage, response: ServerResponse, options: Ht
   });
   request.on('end', () => {
     if (response.headersSent) return;
+    openTurn();
     const made = answer(request, body.take(), options);
-    if (!(made instanceof Promise)) send(request, response, made, false);
+    if (!(made instanceof Promise)) atTurnEnd(() => send(request, response, made, false));
     else void made.then((late) => send(request, response, late, false));
   });
   request.on('error', () => response.destroy());

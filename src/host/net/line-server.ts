@@ -3,6 +3,7 @@ import { type Socket, createServer } from 'node:net';
 import { HostError } from '../host-error.ts';
 import { createLineCutter } from './lines.ts';
 import { clientNameOf } from '../kernel/peer-credentials.ts';
+import { atTurnEnd, openTurn } from './turn-end.ts';
 import { type UnixPlace, listenUnix } from './unix-listen.ts';
 
 /** Why a client is cut off after one last line that says so. */
@@ -99,36 +100,54 @@ function startConnection(socket: Socket, options: LineServerOptions): Connection
   };
   const refuse = (code: LineRefusal, message: string): string => `${options.refuse(code, message)}\n`;
 
+  /** Answers that are not written yet. */
+  let answers = '';
+  let isPutOff = false;
+  const takeAnswers = (): string => {
+    const taken = answers;
+    answers = '';
+    return taken;
+  };
+  const waitForReader = (): void => {
+    socket.pause();
+    wait('reader');
+    socket.once('drain', work);
+  };
+  const write = (): void => {
+    isPutOff = false;
+    if (answers !== '' && !socket.write(takeAnswers())) waitForReader();
+  };
+
   const work = (): void => {
     if (socket.destroyed || waiting === 'end') return;
-    let answers = '';
+    let hasAnswered = false;
     try {
       for (let line = cutter.next(); line !== undefined; line = cutter.next()) {
+        openTurn();
         answers += `${options.answer(line, client)}\n`;
+        hasAnswered = true;
         if (answers.length < MAX_ANSWERS) continue;
         socket.pause();
         wait('reader');
-        if (socket.write(answers)) setImmediate(work);
+        if (socket.write(takeAnswers())) setImmediate(work);
         else socket.once('drain', work);
         return;
       }
     } catch (thrown) {
       if (!(thrown instanceof HostError) || thrown.code !== 'line-too-long') throw thrown;
-      end(answers + refuse('line-too-long', thrown.message));
+      end(takeAnswers() + refuse('line-too-long', thrown.message));
       return;
     }
     if (hasEnded) {
-      end(answers + (cutter.isInLine() ? refuse('line-unfinished', 'the last line has no newline') : ''));
+      end(takeAnswers() + (cutter.isInLine() ? refuse('line-unfinished', 'the last line has no newline') : ''));
       return;
     }
-    if (answers !== '' && !socket.write(answers)) {
-      socket.pause();
-      wait('reader');
-      socket.once('drain', work);
-      return;
+    if (answers !== '' && !isPutOff) {
+      isPutOff = true;
+      atTurnEnd(write);
     }
     // A line that goes on has no new beginning; one that began behind another that ended has.
-    if (answers !== '' || waiting !== 'rest-of-line') wait(cutter.isInLine() ? 'rest-of-line' : 'next-line');
+    if (hasAnswered || waiting !== 'rest-of-line') wait(cutter.isInLine() ? 'rest-of-line' : 'next-line');
     if (socket.isPaused()) socket.resume();
   };
 
