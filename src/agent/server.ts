@@ -4,6 +4,7 @@ import { activatedSockets } from '../host/kernel/activated-sockets.ts';
 import { readBootId } from '../host/kernel/boot-id.ts';
 import { makeDirectory } from '../host/files.ts';
 import { serveHttp } from '../host/net/http-server.ts';
+import { giveHeapRoom } from '../host/heap-room.ts';
 import { loadServedRelease } from '../host/load-release.ts';
 import type { Log } from '../host/log/log.ts';
 import { releaseMemory } from '../host/kernel/release-memory.ts';
@@ -159,6 +160,7 @@ export async function startServer(settings: AgentSettings, deps: ServerDependenc
   );
   notify('READY=1');
   await releaseMemory(log);
+  giveHeapRoom();
   return {
     verdict,
     decideSocket: sockets.decideSocket,

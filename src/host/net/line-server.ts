@@ -139,7 +139,9 @@ function startConnection(socket: Socket, options: LineServerOptions): Connection
       return;
     }
     if (hasEnded) {
-      end(takeAnswers() + (cutter.isInLine() ? refuse('line-unfinished', 'the last line has no newline') : ''));
+      end(
+        takeAnswers() + (cutter.isInLine() ? refuse('line-unfinished', 'the last line has no newline') : ''),
+      );
       return;
     }
     if (answers !== '' && !isPutOff) {
