@@ -2,12 +2,20 @@ import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
 import { isObject } from '../base/shape.ts';
 import type { Entity } from './entity.ts';
 import { EvaluationError } from './evaluation-error.ts';
-import { EXTENSION_FUNCTIONS } from './extension-functions.ts';
+import { CONSTRUCTOR_OF, EXTENSION_FUNCTIONS } from './extension-functions.ts';
 import { formatDecimal } from './decimal.ts';
 import { formatIpAddress } from './ip-address.ts';
 import { isLong } from './long.ts';
 import type { CedarType, RecordType } from './schema.ts';
-import { type CedarRecord, type Extension, type Value, makeRecord, makeSet, membersOf } from './value.ts';
+import {
+  type CedarRecord,
+  type Extension,
+  type Value,
+  makeRecord,
+  makeSet,
+  membersOf,
+  typeName,
+} from './value.ts';
 
 /** What reading needs to know and what it tells. */
 export type ReadingOptions = {
@@ -39,12 +47,17 @@ export function readValue(json: JsonValue, type: CedarType | undefined, options:
     case 'entity': {
       const uid = uidOf(json);
       if (uid?.type !== type.name) return misfit(`an entity of type ${type.name}`, json);
+      if (type.choices?.has(uid.id) === false)
+        return misfit(`one of the entities of type ${type.name}`, json);
       return options.entity(uid.type, uid.id);
     }
     case 'extension': {
       if (!isObject(json)) return construct(type.constructor, [json], options);
       const { fn, args } = callOf(json['__extn'] ?? json);
-      return construct(fn, args, options);
+      const value = construct(fn, args, options);
+      return CONSTRUCTOR_OF.get(typeName(value)) === type.constructor
+        ? value
+        : misfit(`a value that "${type.constructor}" makes`, json);
     }
   }
 }

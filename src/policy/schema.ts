@@ -9,7 +9,8 @@ export type CedarType =
   | { kind: 'bool' | 'long' | 'string' }
   | { kind: 'set'; element: CedarType }
   | RecordType
-  | { kind: 'entity'; name: string }
+  /** `choices`: the only ids that there are, for an enumerated type. */
+  | { kind: 'entity'; name: string; choices: ReadonlySet<string> | undefined }
   | { kind: 'extension'; constructor: string };
 export type RecordType = {
   kind: 'record';
@@ -43,15 +44,24 @@ const NO_ATTRIBUTES: RecordType = { kind: 'record', attributes: new Map() };
  */
 export function readSchema(json: JsonObject): Schema {
   const common = new Map<string, JsonValue>();
+  const choices = new Map<string, ReadonlySet<string>>();
   for (const [namespace, body] of namespacesOf(json)) {
     for (const [name, type] of entriesOf(body['commonTypes'])) common.set(qualify(namespace, name), type);
+    for (const [name, rules] of entriesOf(body['entityTypes'])) {
+      const ids = objectOf(rules)['enum'];
+      if (Array.isArray(ids)) choices.set(qualify(namespace, name), new Set(ids.map(textOf)));
+    }
   }
-  const types = typeReader(common);
+  const types = typeReader(common, choices);
   const entityTypes = new Map<string, EntityTypeRules>();
   const actions: ActionRules[] = [];
   for (const [namespace, body] of namespacesOf(json)) {
     for (const [name, rules] of entriesOf(body['entityTypes'])) {
-      entityTypes.set(qualify(namespace, name), readEntityType(objectOf(rules), types));
+      const fullName = qualify(namespace, name);
+      entityTypes.set(fullName, {
+        ...readEntityType(objectOf(rules), types),
+        choices: choices.get(fullName),
+      });
     }
     for (const [id, rules] of entriesOf(body['actions'])) {
       actions.push(readAction({ type: qualify(namespace, 'Action'), id }, objectOf(rules), types));
@@ -62,12 +72,10 @@ export function readSchema(json: JsonObject): Schema {
 
 type TypeReader = (type: JsonValue | undefined) => CedarType;
 
-function readEntityType(rules: JsonObject, types: TypeReader): EntityTypeRules {
-  const choices = rules['enum'];
+function readEntityType(rules: JsonObject, types: TypeReader): Omit<EntityTypeRules, 'choices'> {
   return {
     attributes: rules['shape'] === undefined ? NO_ATTRIBUTES : recordOf(types(rules['shape'])),
     tags: rules['tags'] === undefined ? undefined : types(rules['tags']),
-    choices: Array.isArray(choices) ? new Set(choices.map(textOf)) : undefined,
   };
 }
 
@@ -86,7 +94,10 @@ function readAction(uid: EntityUid, rules: JsonObject, types: TypeReader): Actio
 }
 
 /** Reads types; each common type is read once, however often it is named. */
-function typeReader(common: ReadonlyMap<string, JsonValue>): TypeReader {
+function typeReader(
+  common: ReadonlyMap<string, JsonValue>,
+  choices: ReadonlyMap<string, ReadonlySet<string>>,
+): TypeReader {
   const known = new Map<string, CedarType>();
   const read = (json: JsonValue | undefined, depth: number): CedarType => {
     if (depth > MAX_TYPE_DEPTH) throw invalid(`types nest more than ${MAX_TYPE_DEPTH} deep`);
@@ -102,8 +113,10 @@ function typeReader(common: ReadonlyMap<string, JsonValue>): TypeReader {
         });
         return { kind: 'record', attributes: new Map(attributes) };
       }
-      case 'Entity':
-        return { kind: 'entity', name: textOf(type['name']) };
+      case 'Entity': {
+        const of = textOf(type['name']);
+        return { kind: 'entity', name: of, choices: choices.get(of) };
+      }
       case 'Extension':
         return primitive(textOf(type['name']));
       default: {

@@ -17,7 +17,7 @@ const document = compilePolicy({
       entity Role in [Role];
       entity User in [Role] = { level?: Long, admin?: Bool };
       entity Guest in [Role] = { level?: Long };
-      entity Doc in [Role] = { owner?: User, public?: Bool, labels?: Set<String>, more?: { depth?: Long } };
+      entity Doc in [Role] = { owner?: User, public?: Bool, labels?: Set<String>, more?: { depth?: Long }, net?: ipaddr, color?: Color };
       entity Vault = { sealed: Bool };
       entity Color enum ["red"];
       action read, admin appliesTo { principal: [User, Guest], resource: [Doc, Color, Vault], context: { mfa?: Bool } };`,
@@ -140,6 +140,14 @@ describe('createEngine: what a request may not claim', () => {
       'labels that are a text, to slip by a forbid',
       { resource: { properties: { owner, labels: 'secret' } } },
     ],
+    [
+      'a duration where an address must be, to slip by a forbid',
+      { resource: { properties: { owner, net: { __extn: { fn: 'duration', arg: '1h' } } } } },
+    ],
+    [
+      'an owned document of a colour that is none',
+      { resource: { properties: { owner, color: { type: 'Color', id: 'blue' } } } },
+    ],
     ['labels that are null', { resource: { properties: { owner, labels: null } } }],
     ['a number for a flag of the context', { action: 'admin', context: { mfa: 1 } }],
     [
@@ -159,6 +167,8 @@ describe('createEngine: what a request may not claim', () => {
       reason: 'forbid',
     });
     expect(ask({ subject: { type: 'Guest', id: 'g', properties: { level: 9 } } }).decision).toBe(true);
+    const [net, color] = ['10.0.0.1', { type: 'Color', id: 'red' }];
+    expect(ask({ resource: { properties: { owner, net, color } } }).decision).toBe(true);
     expect(ask({ context: { mfa: true, time: 'now' } }).context).toMatchObject({ ignored: ['context'] });
   });
 
