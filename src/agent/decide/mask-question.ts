@@ -20,7 +20,7 @@ const CLAIMS = EVERYTHING_CLAIMED.map((pointer) => pathOf(pointer));
  * @param mask JSON Pointers below `/input`
  */
 export function createMasker(mask: readonly string[]): (question: object) => LoggedInput {
-  const paths = mask.map((pointer) => pathOf(pointer));
+  const paths = mask.flatMap((pointer) => pathsOf(pointer));
   return (question) => {
     const erased: string[] = [];
     let kept = question;
@@ -49,6 +49,13 @@ export function createMasker(mask: readonly string[]): (question: object) => Log
     }
     return { json, erased };
   };
+}
+
+/** An action's properties are part of the context (policy/authzen.ts), so what is secret there is secret in both. */
+function pathsOf(pointer: string): string[][] {
+  const path = pathOf(pointer);
+  const [part, ...rest] = path;
+  return part === 'context' ? [path, ['action', 'properties', ...rest]] : [path];
 }
 
 /** The path below `input`. */

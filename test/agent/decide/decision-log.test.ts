@@ -13,6 +13,7 @@ import type { LogHead } from '../../../src/attestation/log-line.ts';
 import { sha256 } from '../../../src/base/digest.ts';
 import { parseJson } from '../../../src/base/json.ts';
 import { parseEvaluation } from '../../../src/policy/authzen.ts';
+import type { EvaluationRequest } from '../../../src/policy/authzen.ts';
 import { PolicyError } from '../../../src/policy/policy-error.ts';
 import { RELEASE } from '../../attestation/hosts.ts';
 import { decided, startLog } from '../log-fixture.ts';
@@ -322,6 +323,21 @@ describe('masking', () => {
       erased: ['/input/context/password', '/input/context/list/1', '/input/context/a~1b'],
       errors: [{ id: 'p' }],
     });
+  });
+
+  it("leaves a field of the context out of an action's properties too, which are part of the context", async () => {
+    const directory = await temporaryDirectory();
+    const log = await startLog(directory, { mask: ['/input/context/a~1b'] });
+    const one = decided();
+    const action = { name: 'ReadDocument', properties: { 'a/b': secret, kept: 1 } };
+    log.account({ ...one, question: { ...(one.question as EvaluationRequest), action } });
+    await log.close();
+    const [, line] = await readLog(directory);
+    expect(line).toMatchObject({
+      input: { action: { properties: { kept: 1 } } },
+      erased: ['/input/action/properties/a~1b'],
+    });
+    expect(JSON.stringify(line)).not.toContain(secret);
   });
 
   it('names who a mask hides by nothing but the kind of what they showed, and no error of theirs', async () => {
