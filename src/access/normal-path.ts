@@ -72,7 +72,8 @@ export function readSegment(raw: string): Segment | string {
  * variable that catches one of them.
  */
 function lookAlike(text: string): string {
-  const folded = text.normalize('NFKC').toLowerCase().trim();
+  // By way of capitals, as some compare: the dotless i, say, has the same one as i. A dotted capital leaves its dot behind.
+  const folded = text.normalize('NFKC').toUpperCase().toLowerCase().replaceAll('\u0307', '').trim();
   const dot = folded.indexOf('.', 1);
   return dot < 0 ? folded : folded.slice(0, dot);
 }

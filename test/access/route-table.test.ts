@@ -66,6 +66,8 @@ describe('createRouteTable', () => {
     ['white space at its end', 'GET /orders/new%20'],
     ['full-width letters', 'GET /orders/%EF%BD%8Eew'],
     ['another ending', 'GET /orders/export.xml'],
+    ['a dotless i, a capital of which is I', 'GET /files/adm%C4%B1n/keys'],
+    ['a dotted capital I', 'GET /files/ADM%C4%B0N/keys'],
     ['another case under a tail', 'GET /files/ADMIN/keys'],
     ['another case deeper under a tail', 'GET /files/admin/Keys'],
     ['a slash more', 'POST /orders/'],
