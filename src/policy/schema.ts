@@ -70,6 +70,13 @@ export function readSchema(json: JsonObject): Schema {
   return { entityTypes, actions };
 }
 
+/** A type's full name; one without its namespace will do where one namespace alone has it. */
+export function fullTypeName(name: string, { entityTypes }: Schema): string | undefined {
+  if (entityTypes.has(name)) return name;
+  const full = [...entityTypes.keys()].filter((type) => type.endsWith(`::${name}`));
+  return full.length === 1 ? full[0] : undefined;
+}
+
 type TypeReader = (type: JsonValue | undefined) => CedarType;
 
 function readEntityType(rules: JsonObject, types: TypeReader): Omit<EntityTypeRules, 'choices'> {

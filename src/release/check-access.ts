@@ -3,7 +3,7 @@ import type { AccessDocument } from '../access/document.ts';
 import type { Route, Values } from '../access/rules.ts';
 import { type EntityUid, formatUid } from '../base/entity-uid.ts';
 import type { PolicyDocument } from '../policy/document.ts';
-import { type ActionRules, type Schema, readSchema } from '../policy/schema.ts';
+import { type ActionRules, type Schema, fullTypeName, readSchema } from '../policy/schema.ts';
 
 /**
  * Holds what `access/` names against the schema and the entities: an action, type, attribute or subject that is
@@ -27,7 +27,7 @@ export function checkAccess(access: AccessDocument, document: PolicyDocument): v
 }
 
 function problemsOf(route: Route, schema: Schema, { openTypes }: PolicyDocument): string[] {
-  const type = fullName(route.resource.type, schema);
+  const type = fullTypeName(route.resource.type, schema);
   if (type === undefined) return [`the schema has no entity type "${route.resource.type}"`];
   const named = schema.actions.filter(
     ({ uid }) => uid.id === route.action || formatUid(uid) === route.action,
@@ -97,11 +97,4 @@ function identityProblems(
       problems.push(`${whose} is of ${formatUid(subject)}, which no file of entities/ has`);
   }
   return problems;
-}
-
-/** A type's full name; one without its namespace will do where one namespace alone has it. */
-function fullName(name: string, { entityTypes }: Schema): string | undefined {
-  if (entityTypes.has(name)) return name;
-  const full = [...entityTypes.keys()].filter((type) => type.endsWith(`::${name}`));
-  return full.length === 1 ? full[0] : undefined;
 }

@@ -13,6 +13,7 @@ import {
   readTestMatrix,
   runMatrix,
 } from '../policy/test-matrix.ts';
+import { createClaimCheck } from './check-test-claims.ts';
 import { ReleaseError } from './release-error.ts';
 import type { Gates, Repository } from './repository.ts';
 
@@ -55,10 +56,12 @@ export function runRepositoryTests(
   }
   const digest = stream.digest();
   const access = parseAccessDocument(document.access);
-  const all = tests.flatMap(({ bytes, file }) => [
-    ...readTestMatrix(bytes, file),
-    ...readRequestTests(bytes, file, access),
-  ]);
+  const requireUsedClaims = createClaimCheck(document);
+  const all = tests.flatMap(({ bytes, file }) => {
+    const matrices = readTestMatrix(bytes, file);
+    requireUsedClaims(matrices);
+    return [...matrices, ...readRequestTests(bytes, file, access)];
+  });
   requireBounded(all.length);
   for (const test of all) requireEnvironments(test, settings.environments);
   const engine = createEngine(document);
