@@ -23,6 +23,12 @@ export const MAX_LINK_BYTES = 4095;
 export const MAX_XATTR_BYTES = 65_536;
 
 /**
+ * Bytes of all extended attributes of one inode at most, names and values: in base64, and with every byte of the names
+ * escaped, they fit a line beside the longest path. tmpfs and XFS hold thousands of the largest.
+ */
+export const MAX_XATTRS_BYTES: number = 512 * 1024;
+
+/**
  * Bytes of a line at most: the longest path with every byte escaped, and a dozen attributes of full size. What
  * a real image holds stays a thousand times below.
  */

@@ -35,6 +35,7 @@ import { rulesWith } from '../support/rules.ts';
 import { NO_LOOP_DEVICES, mountLoop } from './loop-device.ts';
 import {
   type Sealed,
+  NO_MOUNTS,
   NO_ROOT,
   makeImage,
   seal,
@@ -83,6 +84,8 @@ describe('attack table: content', () => {
     ['truncated', (path) => truncateSync(path, LARGE / 2), `size=${LARGE / 2}`],
     ['grown', (path) => appendFileSync(path, 'more'), `size=${LARGE + 4}`],
     ['written to in place', (path) => writeAt(path, LARGE - 10), `size=${LARGE} sha256=`],
+    // What was read is what is signed: the inode alone tells.
+    ['written to where it was read already,', (path) => writeAt(path, 0), `size=${LARGE} sha256=`],
   ])('3: %s while it is being hashed: read again, modified', async (_, change, actual) => {
     const image = await sealedLarge();
     const { findings, changed } = await checkWhile(image, () => change(join(image.root, 'large')));
@@ -169,6 +172,21 @@ describe('attack table: content', () => {
     },
   );
 
+  needs(NO_LOOP_DEVICES)(
+    '30: mode, owner and size written into inodes below the file system: found by the sweep, whatever their times say',
+    async () => {
+      const { root, setInodeBelow } = mountLoop();
+      makeImage(root);
+      const image = await seal(root, rulesWith({ mutable: ['/var', '/lost+found'] }));
+      const before = statSync(join(root, 'usr/bin/env'), { bigint: true });
+      setInodeBelow('usr/bin/env', 'mode', '0104755');
+      setInodeBelow('etc', 'gid', '1000');
+      setInodeBelow('etc/passwd', 'size', '5');
+      expect(statSync(join(root, 'usr/bin/env'), { bigint: true }).ctimeNs).toBe(before.ctimeNs);
+      expect(await image.found()).toEqual(['metadata /etc', 'modified /etc/passwd', 'metadata /usr/bin/env']);
+    },
+  );
+
   test('48: written through a memory map: modified', async () => {
     const image = await sealedImage();
     writeThroughMap(join(image.root, 'usr/bin/env'), 0x58, 3);
@@ -221,13 +239,39 @@ describe('attack table: metadata', () => {
     expect(found[0]?.actual).toMatch(/^xattr\.system\.posix_acl_access=/);
   });
 
+  needs(NO_MOUNTS)(
+    '14: attributes without end: unreadable, and no more of them held than a bound',
+    async () => {
+      // tmpfs holds as many as there is memory; the kernel bounds each, and the list of names.
+      const root = temporaryDirectory();
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', root]);
+      onTestFinished(() => void execFileSync('umount', [root]));
+      const image = await seal(makeImage(root));
+      const large = Buffer.alloc(65_536);
+      for (let i = 0; i < 7; i += 1) setXattr(join(root, 'usr/bin/env'), `security.${i}`, large);
+      expect(await image.found()).toEqual(['metadata /usr/bin/env']);
+      expect(await (await seal(root)).found()).toEqual([]);
+      for (let i = 7; i < 9; i += 1) setXattr(join(root, 'usr/bin/env'), `security.${i}`, large);
+      setXattr(join(root, 'usr'), 'security.one', Buffer.from('1'));
+      expect(await image.findings()).toMatchObject([
+        { kind: 'metadata', path: '/usr' },
+        { kind: 'unreadable', path: '/usr/bin/env', actual: 'E2BIG' },
+      ]);
+      await expect(seal(root)).rejects.toMatchObject({ code: 'tree-unreadable' });
+    },
+  );
+
   asRoot('15: owner, group or mode of a file, a directory and a link: metadata', async () => {
     const image = await sealedImage();
     chmodSync(join(image.root, 'etc'), 0o777);
+    chownSync(join(image.root, 'etc/pam.d'), 0, 1);
+    chownSync(join(image.root, 'etc/pam.d/sshd'), 0, 1);
     chownSync(join(image.root, 'etc/passwd'), 1, 0);
     execFileSync('chown', ['-h', '0:1', join(image.root, 'usr/bin/python3')]);
     expect(await image.findings()).toMatchObject([
       { kind: 'metadata', path: '/etc', expected: 'mode=0755', actual: 'mode=0777' },
+      { kind: 'metadata', path: '/etc/pam.d', expected: 'gid=0', actual: 'gid=1' },
+      { kind: 'metadata', path: '/etc/pam.d/sshd', expected: 'gid=0', actual: 'gid=1' },
       { kind: 'metadata', path: '/etc/passwd', expected: 'uid=0', actual: 'uid=1' },
       { kind: 'metadata', path: '/usr/bin/python3', expected: 'gid=0', actual: 'gid=1' },
     ]);

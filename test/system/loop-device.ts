@@ -25,6 +25,8 @@ export type LoopMount = {
   writeBelow: (path: string, bytes: string) => void;
   /** Unmounts it and mounts it again: nothing of it stays in memory. */
   remount: () => void;
+  /** Writes a field of a file's inode (set_inode_field of debugfs(8)) and nothing else, and mounts again. */
+  setInodeBelow: (path: string, field: string, value: string) => void;
 };
 
 /** Makes an ext4 file system in a sparse file in `directory`, and mounts it there for the life of a test. */
@@ -49,13 +51,20 @@ export function mountExt4(
 export function mountLoop(...features: string[]): LoopMount {
   const directory = temporaryDirectory();
   const { root, device } = mountExt4(directory, 32, ['^inline_data', ...features].join());
+  const remount = (meanwhile: () => void = () => undefined): void => {
+    execFileSync('umount', [root]);
+    meanwhile();
+    execFileSync('blockdev', ['--flushbufs', device]);
+    execFileSync('mount', [device, root]);
+  };
   return {
     root,
-    remount: () => {
-      execFileSync('umount', [root]);
-      execFileSync('blockdev', ['--flushbufs', device]);
-      execFileSync('mount', [device, root]);
-    },
+    remount: () => remount(),
+    setInodeBelow: (path, field, value) =>
+      remount(() => {
+        const request = `set_inode_field /${path} ${field} ${value}`;
+        execFileSync('debugfs', ['-w', '-R', request, device], { stdio: 'ignore' });
+      }),
     writeBelow: (path, bytes) => {
       execFileSync('sync', ['--file-system', root]);
       const said = execFileSync('debugfs', ['-R', `blocks /${path}`, device], {

@@ -64,6 +64,7 @@ export const ENODATA: number = E.ENODATA;
 export const ERANGE: number = E.ERANGE;
 export const EINVAL: number = E.EINVAL;
 export const EOPNOTSUPP: number = E.EOPNOTSUPP;
+export const E2BIG: number = E.E2BIG;
 export const EAGAIN: number = E.EAGAIN;
 export const ENOSPC: number = E.ENOSPC;
 export const ENOTTY: number = E.ENOTTY;

@@ -1,5 +1,7 @@
+import { MAX_XATTRS_BYTES } from '../../manifest/limits.ts';
 import { packXattrs } from '../../manifest/xattr-blob.ts';
 import {
+  E2BIG,
   ENODATA,
   EOPNOTSUPP,
   ERANGE,
@@ -85,6 +87,7 @@ export class XattrReader {
 
   #values(names: string[], get: () => number): Uint8Array | undefined {
     const out = new Map<string, Buffer>();
+    let bytes = 0;
     for (const name of names) {
       if (name.startsWith('trusted.')) continue;
       const end = this.#name.bytes.write(name, 'latin1');
@@ -92,6 +95,12 @@ export class XattrReader {
       const length = get();
       if (length < 0) {
         this.error = errno();
+        return undefined;
+      }
+      bytes += name.length + length;
+      if (bytes > MAX_XATTRS_BYTES) {
+        // As the kernel says it where the names alone are too many.
+        this.error = E2BIG;
         return undefined;
       }
       out.set(name, Buffer.from(this.#value.bytes.subarray(0, length)));

@@ -1,6 +1,14 @@
 import type { Finding } from '../../base/finding.ts';
 import { missingFinding, unreadableFinding } from '../../manifest/compare.ts';
-import { TYPE_DIR, entryAt, nameOf, pathOf, verityOf, xattrBytesOf } from '../../manifest/packed-tree.ts';
+import {
+  TYPE_DIR,
+  TYPE_FILE,
+  entryAt,
+  nameOf,
+  pathOf,
+  verityOf,
+  xattrBytesOf,
+} from '../../manifest/packed-tree.ts';
 import { FindingList } from './finding-list.ts';
 import { kernelVerity, stat } from './instruments.ts';
 import { addressOf, errnoName } from '../kernel/linux.ts';
@@ -156,9 +164,19 @@ export class Inspection {
     return Buffer.compare(bytes, xattrBytesOf(tree, index)) === 0;
   }
 
-  /** Whether the entry is in the very state, as `stat` shows it, in which it was last seen good. */
+  /**
+   * Whether the entry is in the very state, as `stat` shows it, in which it was last seen good. Its mode, owner and
+   * size are held against the manifest all the same: an inode that was written below the file system, or under a
+   * clock that was set back, keeps its times.
+   */
   isUnchanged(index: number): boolean {
-    return this.job.good[index] === 1 && stat.matches(this.job.stamps, index * STAMP_WORDS);
+    const { good, stamps, tree } = this.job;
+    return (
+      good[index] === 1 &&
+      stat.matches(stamps, index * STAMP_WORDS) &&
+      this.metadataMatches(index) &&
+      (tree.type[index] !== TYPE_FILE || stat.size === tree.size[index])
+    );
   }
 
   /** Remembers that the entry is good in the state that `stat` shows. */
