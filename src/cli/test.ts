@@ -60,8 +60,8 @@ async function runTests(directory: string, options: TestFlags, terminal: Termina
   }
   if (options.junit !== undefined) {
     const { formatJunit } = await import('../release/junit.ts');
-    const { writeFileAtomic } = await import('../host/files.ts');
-    await writeFileAtomic(options.junit, formatJunit(results, gates), 0o644);
+    const { writeOutput } = await import('../host/files.ts');
+    await writeOutput(options.junit, formatJunit(results, gates), 0o644);
   }
   if (options.json === true) printJson(terminal, summary(results));
   else {

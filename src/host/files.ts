@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 import { HostError, hostErrorOf } from './host-error.ts';
@@ -62,6 +62,23 @@ export async function writeFileNew(path: string, bytes: Uint8Array | string, mod
     await link(temporary, path);
     await rm(temporary);
   });
+}
+
+/**
+ * Writes what a user asked for where the user said: a file, or one that a link leads to, as `writeFileAtomic` does; a
+ * device, pipe or FIFO is written into. As root, a rename over /dev/null would leave the machine without one.
+ * @throws HostError
+ */
+export async function writeOutput(path: string, bytes: Uint8Array | string, mode: number): Promise<void> {
+  const doing = `writing "${path}"`;
+  const present = await stat(path).catch(() => undefined);
+  if (present === undefined) return writeFileAtomic(path, bytes, mode);
+  try {
+    if (present.isFile()) return await writeFileAtomic(await realpath(path), bytes, mode);
+    await writeFile(path, bytes, { flag: constants.O_WRONLY | constants.O_NOCTTY });
+  } catch (cause) {
+    throw hostErrorOf(doing, cause);
+  }
 }
 
 /** Makes a directory and its missing parents. @throws HostError */

@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
+  lstatSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
@@ -10,11 +11,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { readBundleDirectory, writeBundleDirectory } from '../../src/host/bundle-directory.ts';
-import { readFileBounded, writeFileAtomic, writeFileNew } from '../../src/host/files.ts';
+import { readFileBounded, writeFileAtomic, writeFileNew, writeOutput } from '../../src/host/files.ts';
 import { bundle, newKey } from '../bundle/bundle-fixture.ts';
 
 const refusal = (code: string): unknown => expect.objectContaining({ code });
@@ -52,6 +54,31 @@ describe('writeFileAtomic and writeFileNew', () => {
     expect(statSync(at('key')).mode & 0o777).toBe(0o666);
     await expect(writeFileAtomic(at('no/such/place'), 'x', 0o600)).rejects.toEqual(refusal('not-found'));
     expect(readdirSync(directory)).toEqual(['key']);
+  });
+});
+
+describe('writeOutput', () => {
+  it('writes into what is not a file and leaves it there: a FIFO, as it would a device', async () => {
+    execFileSync('mkfifo', [at('fifo')]);
+    symlinkSync('fifo', at('link'));
+    for (const name of ['fifo', 'link']) {
+      const reader = spawn('cat', [at('fifo')], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const read = text(reader.stdout);
+      await writeOutput(at(name), 'report', 0o644);
+      expect(await read).toBe('report');
+    }
+    expect(statSync(at('fifo')).isFIFO()).toBe(true);
+    expect(readdirSync(directory)).toEqual(['fifo', 'link']);
+  });
+  it('writes a file whole, also where a link leads to it', async () => {
+    writeFileSync(at('old'), 'old');
+    symlinkSync('old', at('link'));
+    for (const name of ['link', 'new']) await writeOutput(at(name), name, 0o644);
+    expect(readFileSync(at('old'), 'utf8')).toBe('link');
+    expect(lstatSync(at('link')).isSymbolicLink()).toBe(true);
+    expect(readFileSync(at('new'), 'utf8')).toBe('new');
+    await expect(writeOutput(directory, 'x', 0o644)).rejects.toEqual(refusal('not-a-file'));
+    await expect(writeOutput(at('no/such'), 'x', 0o644)).rejects.toEqual(refusal('not-found'));
   });
 });
 
