@@ -1,25 +1,26 @@
 /**
- * Makes `dist/`: `sealborn.js`, the pipeline's program with every verb in one file, and the files that its
- * threads run, and `client.js` with `client.d.ts`, which other programs import as `sealborn/client`. koffi and cedar-wasm stay outside: both load a file of their own (a native library, a wasm
- * module) from beside themselves. What goes into an image is made by scripts/package.ts.
+ * Makes `dist/`: `sealborn.js`, which starts `program.js`, the pipeline's program with every verb in one file; the files
+ * that its threads run; and `client.js` with `client.d.ts`, which other programs import as `sealborn/client`. koffi and
+ * cedar-wasm stay outside: both load a file of their own (a native library, a wasm module) from beside themselves. What
+ * goes into an image is made by scripts/package.ts.
  */
 import { execFileSync } from 'node:child_process';
-import { chmod, rm, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 
 import { build } from 'esbuild';
 
 import { BUNDLE, WORKERS, project } from './bundle.ts';
+import { launcher } from './launcher.ts';
 
 await rm(project('dist'), { recursive: true, force: true });
 const result = await build({
   ...BUNDLE,
   entryPoints: {
-    sealborn: project('src/main.ts'),
+    program: project('src/main.ts'),
     ...Object.fromEntries(WORKERS.map((name) => [name, project(`src/host/threads/${name}.ts`)])),
   },
   outdir: project('dist'),
   external: ['koffi', '@cedar-policy/cedar-wasm'],
-  banner: { js: `#!/usr/bin/env node\n${BUNDLE.banner?.['js'] ?? ''}` },
   metafile: true,
 });
 const client = await build({
@@ -38,6 +39,10 @@ execFileSync(
   { stdio: 'inherit' },
 );
 await rm(project('dist/connection.d.ts')); // client.d.ts holds every type that is public
+const { engines } = JSON.parse(await readFile(project('package.json'), 'utf8')) as {
+  engines: { node: string };
+};
+await writeFile(project('dist/sealborn.js'), launcher(engines.node.replace('>=', '')));
 await chmod(project('dist/sealborn.js'), 0o755);
 await writeFile(project('dist/meta.json'), JSON.stringify(result.metafile));
 const outputs = { ...result.metafile.outputs, ...client.metafile.outputs };

@@ -281,7 +281,7 @@ async function main(): Promise<void> {
     return;
   }
   say(`The collector's page: ${paint(1, `${collectorUrl}/`)}`);
-  say(`Ask the agent:        dist/sealborn.js status --socket ${socket}`);
+  say(`Ask the agent:        node_modules/.bin/node dist/sealborn.js status --socket ${socket}`);
   say('Ctrl-C stops both and deletes everything.');
   await new Promise<void>((resolve) => {
     process.once('SIGINT', resolve);
