@@ -100,6 +100,7 @@ describe('createWatchTier', () => {
     };
     const tier = createWatchTier({
       checker: {
+        forget: () => undefined,
         watch: (onNews) => {
           hear = onNews;
           return watcher;

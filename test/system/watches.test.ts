@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -9,9 +10,12 @@ import type { Coverage } from '../../src/attestation/verdict.ts';
 import { SILENT_LOG } from '../../src/host/log/log.ts';
 import { startIn } from '../agent/agent-process.ts';
 import { sealMachine, untilState } from '../agent/sealed-machine.ts';
+import { startMeasuring } from '../agent/start-measuring.ts';
 import { until } from '../agent/until.ts';
 import { watched } from '../agent/watched-machine.ts';
+import { PREDICATE } from '../bundle/bundle-fixture.ts';
 import { needs } from '../support/needs.ts';
+import { NO_LOOP_DEVICES, mountLoop } from './loop-device.ts';
 import { NO_MOUNTS, NO_ROOT, makeImage, seal, temporaryDirectory } from './sealed-image.ts';
 import { mapShared } from './syscalls.ts';
 
@@ -89,6 +93,36 @@ describe('attack table: a memory map that stays open', () => {
         found.push(...findings.map(({ kind, path }) => `${kind} ${path}`));
       }
       expect(found).toEqual(['modified /usr/bin/env']);
+    },
+  );
+});
+
+describe('attack table: a file system that is mounted anew', () => {
+  needs(NO_LOOP_DEVICES)(
+    '30: written below, and no inode changed: modified as soon as it is mounted again',
+    async () => {
+      const usr = { path: '/usr', types: [], require: [], forbid: [], optional: false };
+      const measure = { ...PREDICATE.measure, mounts: [usr] };
+      const machine = await sealMachine({ sweepSeconds: 3600, predicate: { measure } });
+      const { root, writeBelow, remount } = mountLoop();
+      rmdirSync(join(root, 'lost+found'));
+      execFileSync('cp', ['-a', `${machine.file('usr')}/.`, root]);
+      const bind = (): void => void execFileSync('mount', ['--bind', root, machine.file('usr')]);
+      bind();
+      onTestFinished(() => void execFileSync('umount', [machine.file('usr')]));
+      // An hour from now, when what was just written counts as long settled.
+      const measurer = await startMeasuring(machine, { now: () => new Date(Date.now() + 3_600_000) });
+      await until('trust', () => measurer.verdict().state === 'trusted');
+      await until('the watches', () => (measurer.verdict().coverage?.sweep?.immediate ?? 0) > 0);
+      // All that it will read past the page cache for a day.
+      await until('the rehash', () => (measurer.verdict().coverage?.rehash?.bytes ?? 0) > 100_000);
+      // This process looks at nothing meanwhile; only the thread that watches hears of it.
+      execFileSync('umount', [machine.file('usr')]);
+      writeBelow('bin/app', 'X');
+      remount();
+      bind();
+      await until('drift', () => measurer.verdict().state === 'drifted');
+      expect(measurer.verdict().drift).toMatchObject([{ kind: 'modified', path: '/usr/bin/app' }]);
     },
   );
 });

@@ -7,7 +7,7 @@ import type { SweepTier } from './sweep-tier.ts';
 import { PATIENCE_MS, type Tier, type TierContext } from './tier.ts';
 
 export type WatchTierOptions = {
-  checker: Pick<TreeChecker, 'watch' | 'entries' | 'besides'>;
+  checker: Pick<TreeChecker, 'watch' | 'entries' | 'besides' | 'forget'>;
   sweep: Pick<SweepTier, 'sweepNow' | 'atLeastEvery'>;
   log: Log;
 };
@@ -49,6 +49,7 @@ export function createWatchTier({ checker, sweep, log }: WatchTierOptions): Tier
       }
       case 'missed':
         if (news.overflow) overflows += 1;
+        if (news.unmounted) checker.forget();
         isToTell = true;
         sweep.sweepNow(news.why);
         break;

@@ -65,6 +65,8 @@ export type TreeChecker = {
   readonly slices: readonly Slice[];
   /** One slice of a sweep. @throws HostError; the signal's reason */
   sweepSlice(slice: Slice, signal?: AbortSignal): Promise<CheckResult>;
+  /** Forgets what was seen good: the next sweep reads everything again. */
+  forget(): void;
   /** What is not in the manifest: the bundle's own directory, absent paths, mutable files. @throws HostError */
   besides(): CheckResult;
   /** Reads and compares single entries, given by index in ascending order. @throws HostError; the signal's reason */
@@ -160,6 +162,7 @@ export function createTreeChecker(options: CheckOptions): TreeChecker {
     slices,
     sweepSlice: ({ from, to }, signal) =>
       run(looking, { mode: 'sweep', work: { kind: 'parts', from, to }, signal }, false),
+    forget: () => void job.good.fill(0),
     besides: () => {
       const started = performance.now();
       const findings = new FindingList();

@@ -53,8 +53,11 @@ export type WatchNews =
   | { kind: 'placed'; held: number; wanted: number; error?: string }
   /** Something happened to these entries, ascending; a directory: to itself or to names that are not in the tree. */
   | { kind: 'changed'; entries: Uint32Array; bundle: boolean; events: number }
-  /** Events were lost, or could be lost: everything must be looked at. */
-  | { kind: 'missed'; why: string; overflow: boolean };
+  /**
+   * Events were lost, or could be lost: everything must be looked at. `unmounted`: also what looks as it did, since a
+   * file system went away, and what is mounted in its place may have other content under the same inodes.
+   */
+  | { kind: 'missed'; why: string; overflow: boolean; unmounted: boolean };
 
 /** A beat this often, also where nothing happens. */
 const BEAT_MS = 1000;
@@ -92,7 +95,7 @@ class Watcher {
   /** Watches of inodes that stand at two places of the tree: an event there does not say at which. */
   #shared = new Set<number>();
   #placeAt = 0;
-  #missed: { why: string; overflow: boolean } | undefined;
+  #missed: { why: string; overflow: boolean; unmounted: boolean } | undefined;
   #entries = new Set<number>();
   #bundle = false;
 
@@ -145,6 +148,7 @@ class Watcher {
     const { tree, scope, bundle } = this.#job;
     if (directory === bundle) this.#bundle = true;
     if ((mask & LOST) !== 0) this.#miss('a watched directory is no longer where it was', false);
+    if ((mask & IN_UNMOUNT) !== 0 && this.#missed !== undefined) this.#missed.unmounted = true;
     if ((mask & IN_IGNORED) !== 0) this.#directoryOf.delete(wd);
     if (from === to) return void this.#entries.add(directory);
     const child = findChild(tree, directory, bytes, from, to);
@@ -158,7 +162,7 @@ class Watcher {
   }
 
   #miss(why: string, overflow: boolean): void {
-    this.#missed ??= { why, overflow };
+    this.#missed ??= { why, overflow, unmounted: false };
     if (overflow) this.#missed.overflow = true;
     // After an overflow the watches still stand; but what was missed may be that one was lost.
     this.#placeAt = Math.min(this.#placeAt, performance.now() + REPLACE_MS);
