@@ -49,6 +49,34 @@ export function sealLine(
   return { end: end + 2, after: { seq, head: sha256(out.subarray(at, end + 1)) } };
 }
 
+/** Bytes that lines, each with its newline, take at most once they are sealed. */
+export function sealedRoom(lines: Buffer): number {
+  let count = 0;
+  for (let at = lines.indexOf(NEWLINE); at >= 0; at = lines.indexOf(NEWLINE, at + 1)) count += 1;
+  return lines.length + count * LOG_LINE_FRAME_BYTES;
+}
+
+/**
+ * Seals lines, each with its newline, one behind the other into a buffer from its start, which has `sealedRoom` of
+ * them; says how many bytes they take, and where the log stands then.
+ */
+export function sealLines(
+  before: LogHead | undefined,
+  lines: Buffer,
+  out: Buffer,
+): { size: number; after: LogHead | undefined } {
+  let size = 0;
+  let after = before;
+  for (let from = 0; from < lines.length;) {
+    const end = lines.indexOf(NEWLINE, from);
+    const sealed = sealLine(after, lines.subarray(from, end), out, size);
+    size = sealed.end;
+    after = sealed.after;
+    from = end + 1;
+  }
+  return { size, after };
+}
+
 /** The fields of a line besides its place, as JSON without the braces. */
 export function formatFields(type: LogLineType, fields: { readonly [name: string]: unknown }): string {
   return JSON.stringify({ type, ...fields }).slice(1, -1);

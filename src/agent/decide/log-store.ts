@@ -16,6 +16,8 @@ export type LogStore = {
   recovered: Recovered;
   /** Whether the next line belongs into a new file. */
   isDue: (now: number) => boolean;
+  /** Bytes that the file takes before the next one is due by its size. */
+  room: () => number;
   /** Starts a new file with the line of this number. What is no longer kept then is removed by the next `sync`. */
   startFile: (seq: number, now: number) => Promise<void>;
   /** The number of the first line that is kept. */
@@ -109,6 +111,7 @@ export async function openLogStore(directory: string, settings: DecisionLogSetti
       current.isLost ||
       current.bytes >= settings.fileBytes ||
       now - current.since >= settings.fileSeconds * 1000,
+    room: () => settings.fileBytes - (current?.bytes ?? 0),
     startFile: async (seq, now) => {
       if (current?.isLost === false) await sync();
       await current?.handle.close();

@@ -1,5 +1,6 @@
-import { LOG_LINE_FRAME_BYTES, type LogHead, sealLine } from '../../attestation/log-line.ts';
+import type { LogHead } from '../../attestation/log-line.ts';
 import { HostError } from '../../host/host-error.ts';
+import { createLineSealer } from '../../host/log/line-sealer.ts';
 import { createLineQueue } from './line-queue.ts';
 import type { LogStore } from './log-store.ts';
 
@@ -40,9 +41,9 @@ export type LogWriter = {
 
 /** Bytes that wait to be written at most: what a disk may lag behind. */
 const MAX_WAITING = 16 * 1024 * 1024;
-/** Bytes sealed and written at one go: a tenth of a millisecond of hashing. */
+/** What is written before the time to gather is over: it is enough for a batch. */
 const BATCH = 64 * 1024;
-/** And where more than this waits: catching up matters more then than a millisecond of hashing. */
+/** And where more than this waits, more is sealed at one go: catching up matters more then than a millisecond of hashing. */
 const BEHIND = 1024 * 1024;
 const LARGE_BATCH = 512 * 1024;
 /** How long lines wait for others to be written with. */
@@ -53,7 +54,6 @@ const RETRY_MS = 250;
 /** Bytes that are written and not safe at most: they stay in memory, for a sync that fails. */
 const MAX_UNSAFE = 16 * 1024 * 1024;
 
-const NEWLINE = 0x0a;
 const TOO_SLOW = new Error('the disk takes lines more slowly than decisions are made');
 
 /**
@@ -67,8 +67,8 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
   const { now, own, syncMs } = options;
   let store: LogStore | undefined;
   const waiting = createLineQueue();
-  /** Where lines are sealed: one batch at a time, which is written before the next. */
-  let batch = Buffer.allocUnsafeSlow(2 * BATCH);
+  /** One batch at a time, which is written before the next. */
+  const sealer = createLineSealer();
   /** Of it, what is sealed into the chain and not yet on disk. */
   let unwritten: Buffer | undefined;
   let sealed: LogHead | undefined;
@@ -88,23 +88,11 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
     fault = { since: now(), reason };
     options.onFault(fault);
   };
-  const seal = (lines: Buffer): void => {
-    let size = 0;
-    for (let from = 0; from < lines.length;) {
-      const fields = lines.subarray(from, lines.indexOf(NEWLINE, from));
-      const room = size + fields.length + LOG_LINE_FRAME_BYTES;
-      if (room > batch.length) {
-        const larger = Buffer.allocUnsafeSlow(2 * room);
-        batch.copy(larger, 0, 0, size);
-        batch = larger;
-      }
-      const { end, after } = sealLine(sealed, fields, batch, size);
-      [size, sealed] = [end, after];
-      from += fields.length + 1;
-    }
-    unwritten = batch.subarray(0, size);
+  const seal = async (lines: Buffer): Promise<void> => {
+    const { bytes, after } = await sealer.seal(sealed, lines);
+    [unwritten, sealed] = [bytes, after];
   };
-  const sealOwn = (lines: readonly string[]): void => seal(Buffer.from(`${lines.join('\n')}\n`));
+  const sealOwn = (lines: readonly string[]): Promise<void> => seal(Buffer.from(`${lines.join('\n')}\n`));
   const writeOut = async (files: LogStore): Promise<void> => {
     while (unwritten !== undefined) {
       const taken = await files.write(unwritten);
@@ -139,7 +127,7 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
       await files.close();
       throw thrown;
     }
-    sealOwn(own.start(files));
+    await sealOwn(own.start(files));
     store = files;
     return files;
   };
@@ -154,21 +142,27 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
     const files = store ?? (await openFiles());
     await writeOut(files);
     const next = async (): Promise<void> => {
-      if (await startFileIfDue(files)) sealOwn([own.segment(files)]);
-      else if (waiting.bytes() > 0) seal(waiting.take(waiting.bytes() > BEHIND ? LARGE_BATCH : BATCH));
+      if (await startFileIfDue(files)) await sealOwn([own.segment(files)]);
+      else if (waiting.bytes() > 0) {
+        const most = waiting.bytes() > BEHIND ? LARGE_BATCH : sealer.most();
+        await seal(waiting.take(Math.min(most, files.room())));
+      }
       await writeOut(files);
       syncIfDue(files); // load may leave this loop nothing to end at
       if (files.unsafeBytes() >= MAX_UNSAFE) await syncing;
     };
     // What ends a fault must be seen to work, also where no line waits.
     if (fault !== undefined && files.isDue(now().getTime())) await next();
-    while (waiting.bytes() > 0) await next();
+    // Less than a batch waits for more to come, but for a fault, which ends when nothing waits, and the end.
+    if (waiting.bytes() > 0) await next();
+    while (waiting.bytes() >= (fault !== undefined || isClosed ? 1 : BATCH)) await next();
     return files;
   };
   const turn = async (): Promise<void> => {
     const files = await writeAll();
     if (fault !== undefined) {
       // Lines are taken again only after all that were taken are safe.
+      if (waiting.bytes() > 0) await writeAll();
       await syncing;
       await sync(files);
       const ended = fault;
@@ -241,6 +235,7 @@ export async function startLogWriter(options: LogWriterOptions): Promise<LogWrit
         fail(thrown);
         await store?.close();
       }
+      await sealer.close();
     },
   };
 }

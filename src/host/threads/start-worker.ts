@@ -2,7 +2,7 @@ import { getAsset, isSea } from 'node:sea';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 /** The entries of threads: `<name>.ts` beside this file, which must be built as a file of its own. */
-export type WorkerName = 'hash-worker' | 'listing-worker' | 'watch-worker';
+export type WorkerName = 'hash-worker' | 'listing-worker' | 'seal-worker' | 'watch-worker';
 
 /**
  * Starts a thread of this program. In the source tree and in the npm build its entry is a file beside this one;
