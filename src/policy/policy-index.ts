@@ -55,19 +55,18 @@ export function indexPolicies(policies: readonly LoadedPolicy[]): PolicyIndex {
   };
 
   let search = 0;
+  // Used again for each search, as far as they are filled: to empty a list and fill it anew costs V8 more.
   const byPrincipal: Level<LoadedPolicy[]>[] = [];
   const found: LoadedPolicy[][] = [];
   return {
     search: (principal, action, resource, visit) => {
       search += 1;
       for (const tree of planOf(action)) {
-        byPrincipal.length = 0;
-        collect(tree, principal, byPrincipal);
-        for (const branch of byPrincipal) {
-          found.length = 0;
-          collect(branch, resource, found);
-          for (const bucket of found) {
-            for (const policy of bucket) {
+        const branches = collect(tree, principal, byPrincipal);
+        for (let at = 0; at < branches; at += 1) {
+          const buckets = collect(byPrincipal[at] ?? NOTHING, resource, found);
+          for (let next = 0; next < buckets; next += 1) {
+            for (const policy of found[next] ?? []) {
               // A policy that names several actions stands in several trees.
               if (policy.isSpread) {
                 if (policy.lastSearch === search) continue;
@@ -116,24 +115,31 @@ function treeOf(trees: Map<Entity, Tree>, action: Entity): Tree {
   return tree;
 }
 
-/** Adds what stands under the entity, its ancestors, its type and under nothing; each key once. */
-function collect<T>({ unscoped, byType, byEntity }: Level<T>, entity: Entity, into: T[]): void {
-  if (unscoped !== undefined) into.push(unscoped);
+const NOTHING: Level<never> = { unscoped: undefined, byType: undefined, byEntity: undefined };
+
+/**
+ * Puts what stands under the entity, its ancestors, its type and under nothing into a list, each key once.
+ * @returns how many there are; what the list holds behind them is of an earlier search
+ */
+function collect<T>({ unscoped, byType, byEntity }: Level<T>, entity: Entity, into: T[]): number {
+  let count = 0;
+  if (unscoped !== undefined) into[count++] = unscoped;
   const ofType = byType?.get(entity.type);
-  if (ofType !== undefined) into.push(ofType);
-  if (byEntity === undefined) return;
+  if (ofType !== undefined) into[count++] = ofType;
+  if (byEntity === undefined) return count;
   const { list } = entity.ancestry;
   if (list.length > byEntity.size) {
     // One in thousands of groups: cheaper to go through the few entities that policies name.
-    for (const [key, value] of byEntity) if (isIn(entity, key)) into.push(value);
-    return;
+    for (const [key, value] of byEntity) if (isIn(entity, key)) into[count++] = value;
+    return count;
   }
   const own = byEntity.get(entity.named);
-  if (own !== undefined) into.push(own);
+  if (own !== undefined) into[count++] = own;
   for (const ancestor of list) {
     const value = byEntity.get(ancestor);
-    if (value !== undefined) into.push(value);
+    if (value !== undefined) into[count++] = value;
   }
+  return count;
 }
 
 /** What the key of a scope did not settle. */

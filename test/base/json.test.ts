@@ -29,6 +29,7 @@ describe('parseJson', () => {
       '1',
       '-0',
       '1.5',
+      '12345678901234',
       'true',
       'null',
       ' ',
@@ -55,6 +56,33 @@ describe('parseJson', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+
+  it('reads numbers of every length and what may stand behind them', () => {
+    for (let digits = 1; digits < 22; digits += 1) {
+      const text = '1234567890123456789012'.slice(0, digits);
+      for (const end of ['', ' ', '\n', '.5', 'e1', 'E-1']) {
+        for (const wrap of [
+          (one: string) => `[${one}]`,
+          (one: string) => `{"a":${one}}`,
+          (one: string) => `{"a":${one},"b":1}`,
+          (one: string) => one,
+        ]) {
+          for (const whole of [wrap(text + end), wrap(`-${text}${end}`)]) {
+            expect(JSON.parse(canonicalJson(parse(whole)))).toEqual(JSON.parse(whole));
+          }
+        }
+      }
+    }
+    for (const bad of ['1a', '01', '1-', '1"', '+1', '1.', '00', '1e']) {
+      expect(() => parse(`{"a":${bad}}`)).toThrow(expect.objectContaining({ code: 'json-invalid' }));
+    }
+  });
+
+  it('gives each string as it stands, however many were read before', () => {
+    const strings = Array.from({ length: 3000 }, (_, index) => `s${(index * 7919) % 997}`);
+    expect(parse(JSON.stringify(strings))).toEqual(strings);
+    for (const one of strings) expect(parse(`{"${one}":"${one}x"}`)).toEqual({ [one]: `${one}x` });
   });
 
   it('keeps integers beyond 2^53 exact', () => {

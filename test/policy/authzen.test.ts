@@ -46,6 +46,44 @@ describe('parseEvaluation', () => {
   });
 });
 
+describe('parseEvaluation of a whole request', () => {
+  const properties = { a: 1, b: ['x'] };
+  it('takes what AuthZEN names and nothing else', () => {
+    const whole = {
+      subject: { type: 'user', id: 'ana', properties },
+      action: { name: 'read', properties },
+      resource: { type: 'todo', id: '1', properties },
+      context: properties,
+    };
+    expect(parseEvaluation(json({ ...whole, id: 7, more: { a: 1 } }))).toEqual(whole);
+    const least = {
+      subject: { type: 'u', id: 'a' },
+      action: { name: 'r' },
+      resource: { type: 't', id: '1' },
+    };
+    const read = parseEvaluation(json({ ...least, subject: { ...least.subject, more: 1 } }));
+    expect(JSON.stringify(read)).toBe(JSON.stringify(least));
+  });
+  it('holds names to their bounds', () => {
+    const named = (type: string, id: string, name: string): unknown => ({
+      subject: { type, id },
+      action: { name },
+      resource: { type: 't', id: '1' },
+    });
+    const most = named('t'.repeat(1024), 'i'.repeat(65_536), 'n'.repeat(1024));
+    expect(parseEvaluation(json(most))).toEqual(most);
+    for (const more of [
+      named('t'.repeat(1025), 'i', 'n'),
+      named('t', 'i'.repeat(65_537), 'n'),
+      named('t', 'i', 'n'.repeat(1025)),
+      named('t', '', 'n'),
+      named('t', 'i', ''),
+    ]) {
+      expect(() => parseEvaluation(json(more))).toThrow(expect.objectContaining({ code: 'request-invalid' }));
+    }
+  });
+});
+
 describe('answerAll', () => {
   const batch = {
     subject: morty,

@@ -22,11 +22,12 @@ let lastReleaseJson = '';
 
 /** The JSON of a release's names. An agent serves one release. */
 export function releaseJson(release: Named): string {
+  if (release === lastRelease) return lastReleaseJson;
   const { name, version, commit } = release;
   if (commit !== lastRelease.commit || version !== lastRelease.version || name !== lastRelease.name) {
-    lastRelease = release;
     lastReleaseJson = JSON.stringify(release);
   }
+  lastRelease = release;
   return lastReleaseJson;
 }
 

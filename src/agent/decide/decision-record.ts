@@ -5,6 +5,7 @@ import { policiesJson, releaseJson } from './answer-json.ts';
 import type { Answer, AnswerContext, Asked, Decided, Searched } from './decider.ts';
 import { holdsCredential } from '../credentials.ts';
 import { type LoggedInput, createMasker } from './mask-question.ts';
+import { questionJson, valueJson } from './question-json.ts';
 
 /** Policies, and errors, that a line names at most. */
 const MAX_POLICIES = 100;
@@ -63,13 +64,14 @@ export function createRecorder(mask: readonly string[], labels: Words): Recorder
   };
   return {
     search: ({ question, answer, asked }, at) => {
-      const { json: input, erased } = masked(question);
+      const { json: input, erased } = masked(question, valueJson);
       const { context, page } = answer;
       return `${head('search', context.decisionId, asked, at)},"input":${input},"result":${page.count}${foot(erased, context)}`;
     },
     decision: ({ question, answer, asked, seconds }, at) => {
       const { decision, context } = answer;
-      const { json: input, erased } = question instanceof PolicyError ? NO_QUESTION : masked(question);
+      const { json: input, erased } =
+        question instanceof PolicyError ? NO_QUESTION : masked(question, questionJson);
       const { policies } = context;
       const named = policies.length > MAX_POLICIES ? policies.slice(0, MAX_POLICIES) : policies;
       let line =

@@ -1,6 +1,6 @@
 import { EVERYTHING_CLAIMED, formatPointer, readPointer } from '../../base/decision-log-rules.ts';
-import { canonicalJson } from '../../base/json.ts';
 import { findCredentials, holdsCredential } from '../credentials.ts';
+import { valueJson } from './question-json.ts';
 
 /** What was asked as a line of the decision log has it: JSON, and the JSON Pointers of what was left out. */
 export type LoggedInput = { json: string; erased: string[] };
@@ -18,12 +18,15 @@ const CLAIMS = EVERYTHING_CLAIMED.map((pointer) => pathOf(pointer));
  * bounded size. A key is left out with its value; an item of a list becomes null, so that the others keep
  * their places.
  * @param mask JSON Pointers below `/input`
+ * @returns a function of a question and of what makes JSON of a whole one
  */
-export function createMasker(mask: readonly string[]): (question: object) => LoggedInput {
+export function createMasker(
+  mask: readonly string[],
+): <Question extends object>(question: Question, toJson: (whole: Question) => string) => LoggedInput {
   const paths = mask.flatMap((pointer) => pathsOf(pointer));
-  return (question) => {
+  return (question, toJson) => {
     const erased: string[] = [];
-    let kept = question;
+    let kept: object = question;
     const leaveOut = (paths: readonly (readonly string[])[]): void => {
       for (const path of paths) {
         if (!reaches(kept, path)) continue;
@@ -32,20 +35,19 @@ export function createMasker(mask: readonly string[]): (question: object) => Log
       }
     };
     leaveOut(paths);
-    let json = stringify(kept);
+    let json = erased.length === 0 ? toJson(question) : valueJson(kept);
     if (json.length > MAX_INPUT) {
       leaveOut(CLAIMS);
-      json = stringify(kept);
+      json = valueJson(kept);
     }
-    if (holdsCredential(json)) {
-      const found = findCredentials(kept);
-      if (found.length <= MAX_CREDENTIALS) leaveOut(found);
-      json = stringify(kept);
-    }
+    if (!holdsCredential(json)) return { json, erased };
+    const found = findCredentials(kept);
+    if (found.length <= MAX_CREDENTIALS) leaveOut(found);
+    json = valueJson(kept);
     if (holdsCredential(json)) {
       leaveOut(CLAIMS);
       leaveOut(findCredentials(kept)); // of the few names that are left
-      json = stringify(kept);
+      json = valueJson(kept);
     }
     return { json, erased };
   };
@@ -87,13 +89,4 @@ function without(value: unknown, [key = '', ...rest]: readonly string[]): unknow
   if (rest.length === 0) delete copy[key];
   else copy[key] = without(copy[key], rest);
   return copy;
-}
-
-/** JSON.stringify refuses integers beyond 2^53, which a question may hold. */
-function stringify(value: object): string {
-  try {
-    return JSON.stringify(value);
-  } catch {
-    return canonicalJson(value);
-  }
 }

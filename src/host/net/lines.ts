@@ -31,8 +31,10 @@ export function createLineCutter(maxBytes: number): LineCutter {
       for (let chunk = chunks[0]; chunk !== undefined; chunk = chunks[0]) {
         const end = chunk.indexOf(NEWLINE, from);
         if (end >= 0) {
-          hold(chunk.subarray(from, end));
+          const last = chunk.subarray(from, end);
           from = end + 1;
+          if (unfinished.size() === 0 && last.length <= maxBytes) return last; // most lines lie in one chunk
+          hold(last);
           return unfinished.take();
         }
         if (from < chunk.length) hold(chunk.subarray(from));

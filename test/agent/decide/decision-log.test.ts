@@ -103,8 +103,9 @@ describe('startDecisionLog', () => {
     const directory = await temporaryDirectory();
     const log = await startLog(directory);
     const one = decided();
+    if (one.question instanceof PolicyError) expect.unreachable();
     const toJSON = { enumerable: true, value: () => expect.unreachable() };
-    Object.defineProperty(one.question, 'toJSON', toJSON);
+    Object.defineProperty(one.question.context, 'toJSON', toJSON);
     expect(log.account(one)).toBe(one.answer);
     await new Promise(setImmediate);
     expect(log.account(decided()).context.reason).toBe('not-logged');
