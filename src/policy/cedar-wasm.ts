@@ -145,7 +145,39 @@ export function createCedar(
   };
 }
 
-/** A policy of `policy.json` in Cedar's own JSON: lists of `&&` and `||` nest again. */
+/** Levels of JSON that its reader takes at most are 127 (serde_json), of which a set of policies takes two itself. */
+const MAX_JSON_DEPTH = 125;
+/** Left sides inside each other at most; validation overflows its stack at somewhat more than 1,200. */
+const MAX_LEFT_DEPTH = 1050;
+
+/** Why Cedar's own engine or validator can't take a policy, if it can't: it would end with nothing but a trap. */
+export function tooDeepForCedar(policy: CompiledPolicy): string | undefined {
+  if (policy.conditions.some(({ body }) => leftDepth(body) > MAX_LEFT_DEPTH)) {
+    return 'a chain of && or || has more than 1,000 parts; a set with contains, or a group of entities, says the same';
+  }
+  if (jsonDepth(cedarPolicy(policy)) <= MAX_JSON_DEPTH) return undefined;
+  return "expressions nest deeper than Cedar's own engine takes, which is some 60 operators inside each other";
+}
+
+function jsonDepth(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  return 1 + Object.values(value).reduce<number>((most, member) => Math.max(most, jsonDepth(member)), 0);
+}
+
+/** How deep an expression nests where each list of `&&` or `||` is written out, the first part innermost. */
+function leftDepth(expression: JsonValue): number {
+  if (typeof expression !== 'object' || expression === null) return 0;
+  return Object.entries(expression).reduce((most, [name, body]) => {
+    const isChain = (name === '&&' || name === '||') && Array.isArray(body);
+    if (!isChain) return Math.max(most, 1 + leftDepth(body));
+    return body.reduce<number>((left, part) => 1 + Math.max(left, leftDepth(part)), most);
+  }, 0);
+}
+
+/**
+ * A policy of `policy.json` in Cedar's own JSON: lists of `&&` and `||` nest again. Half of a list on each side, which
+ * evaluates the same parts in the same order, and nests a thousand of them ten deep.
+ */
 function cedarPolicy({ effect, principal, action, resource, conditions }: CompiledPolicy): JsonObject {
   return {
     effect,
@@ -163,9 +195,18 @@ function nested(expression: JsonValue): JsonValue {
   for (const [name, body] of Object.entries(expression)) {
     const isChain = (name === '&&' || name === '||') && Array.isArray(body);
     if (!isChain) out[name] = name === 'Value' ? body : nested(body);
-    else return body.map(nested).reduce((left, right) => ({ [name]: { left, right } }));
+    else return halved(name, body.map(nested));
   }
   return out;
+}
+
+function halved(name: string, parts: readonly JsonValue[]): JsonValue {
+  const [first = null] = parts;
+  if (parts.length <= 1) return first;
+  const middle = parts.length >> 1;
+  return {
+    [name]: { left: halved(name, parts.slice(0, middle)), right: halved(name, parts.slice(middle)) },
+  };
 }
 
 /** TC39 "JSON.parse source text access"; the runtime has it, TypeScript's library does not name it yet. */

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '../base/json.ts';
 import { isObject } from '../base/shape.ts';
-import { type PolicyTexts, policyJson, validationProblems } from './cedar-wasm.ts';
+import { type PolicyTexts, policyJson, tooDeepForCedar, validationProblems } from './cedar-wasm.ts';
 import type { CompiledPolicy, EntityUid } from './document.ts';
 import type { SourcedLink } from './entities.ts';
 import { markIntegers } from './exact-integers.ts';
@@ -121,6 +121,14 @@ export function validatePolicies(
   links: readonly SourcedLink[],
   schema: TextFile,
 ): void {
+  throwProblems(
+    'policy-invalid',
+    placed.flatMap(({ policy, file, source }) => {
+      const message = tooDeepForCedar(policy);
+      if (message === undefined) return [];
+      return [locate(file, source.start, { message, help: null, start: 0, expected: null })];
+    }),
+  );
   const textsOf = (isTemplate: boolean): Map<string, string> =>
     new Map(
       placed

@@ -81,6 +81,20 @@ describe('compilePolicy: what it refuses, and where it points', () => {
       'policies/main.cedar:1:1: expressions nest more than 100 deep',
     ],
     [
+      'a condition nested deeper than the oracle reads',
+      { policies: `permit (principal, action, resource) when { ${'1 + '.repeat(80)}1 == 81 };` },
+      'policy-invalid',
+      'policies/main.cedar:1:1: expressions nest deeper than',
+    ],
+    [
+      'a chain longer than the validator takes',
+      {
+        policies: `permit (principal, action, resource) when { ${'principal.level == 1 || '.repeat(3000)}false };`,
+      },
+      'policy-invalid',
+      'policies/main.cedar:1:1: a chain of && or || has more than 1,000 parts',
+    ],
+    [
       'an attribute that the schema does not know',
       { policies: `${PERMIT}\n\n  forbid (principal, action, resource) when { principal.age > 3 };` },
       'policy-invalid',

@@ -80,6 +80,38 @@ describe('findDisagreements', () => {
     expect(engine.decide(question).policies.map(({ id }) => id)).toContain('group');
     expect(findDisagreements(withNew, engine, [question])).toEqual([]);
   });
+
+  it('asks Cedar about long chains and deep conditions too', () => {
+    const some = (n: number, join: string, part: (index: number) => string): string =>
+      Array.from({ length: n }, (_, index) => part(index)).join(` ${join} `);
+    const among = some(900, '||', (index) => `principal == User::"u${index}"`);
+    const policies = [
+      `@id("among") permit (principal, action, resource) when { ${among} };`,
+      `@id("none") permit (principal, action, resource) when { ${among.replaceAll('==', '!=').replaceAll('||', '&&')} };`,
+      `@id("deep") permit (principal, action, resource) when { ${some(55, '+', () => '1')} == 55 };`,
+    ];
+    const document = compilePolicy({
+      schema: { file: 'schema.cedarschema', text: SCHEMA },
+      policies: [{ file: 'policies/p.cedar', text: policies.join('\n') }],
+      entities: [],
+    });
+    const engine = createEngine(document);
+    const questions = ['u0', 'u899', 'x'].map((id): Question => {
+      return {
+        principal: uid('User', id),
+        action: { name: 'read' },
+        resource: uid('File', 'f'),
+        context: {},
+      };
+    });
+    const decided = questions.map((question) => engine.decide(question).policies.map(({ id }) => id));
+    expect(decided).toEqual([
+      ['among', 'deep'],
+      ['among', 'deep'],
+      ['none', 'deep'],
+    ]);
+    expect(findDisagreements(document, engine, questions)).toEqual([]);
+  });
 });
 
 describe('createCedarByAction', () => {
