@@ -5,7 +5,7 @@ import { AccessError } from './access-error.ts';
 import type { ApiKey } from './api-key.ts';
 import { apiKeyShape, identityShape } from './identity-shapes.ts';
 import { placedRouteShape, proxyShape } from './route-shapes.ts';
-import type { IdentitySource, Proxy, Route } from './rules.ts';
+import type { IdentitySource, JwtRules, Proxy, Route } from './rules.ts';
 
 /** How a release reads requests, and whom it knows: `access` in `policy.json`. */
 export type AccessDocument = {
@@ -52,11 +52,37 @@ export function parseAccessDocument(section: JsonObject | undefined): AccessDocu
       'API key with the hash',
       document.apiKeys.map(({ sha256 }) => sha256),
     );
+    // The first source that takes a token answers for it, so that a second one would never be asked.
+    requireDistinct(
+      'issuer of tokens',
+      document.identity.flatMap((source) => ('jwt' in source ? [placeOfTokens(source.jwt)] : [])),
+    );
+    requireProxiesAreNobody(document);
     requireHosts(document);
     return document;
   } catch (cause) {
     if (!(cause instanceof BaseError)) throw cause;
     throw new AccessError('access-invalid', cause.message, { cause });
+  }
+}
+
+function placeOfTokens({ header, scheme = '', issuer }: JwtRules): string {
+  return `${header}: ${scheme.toLowerCase()} ${issuer}`;
+}
+
+/** A proxy that were a subject itself would be it for each client that shows nothing. */
+function requireProxiesAreNobody({ identity }: AccessDocument): void {
+  const peers = identity.flatMap((source) => ('peer' in source ? [source.peer] : []));
+  for (const source of identity) {
+    if (!('clientCertificate' in source)) continue;
+    const { users = [], groups = [] } = source.clientCertificate.proxies;
+    const both =
+      users.find((name) => peers.some((peer) => peer.users?.has(String(name)))) ??
+      groups.find((name) => peers.some((peer) => peer.groups?.has(String(name))));
+    if (both === undefined) continue;
+    throw new AccessError('access-invalid', `identity: "${both}" is a proxy, and a subject under "peer"`, {
+      hint: 'Every client of the proxy would be that subject. Let its own requests show an API key.',
+    });
   }
 }
 

@@ -16,7 +16,7 @@ import {
 } from '../base/shape.ts';
 import type { ApiKey } from './api-key.ts';
 import type { Accounts, IdentitySource, JwtRules } from './rules.ts';
-import { publicJwk } from './jwk.ts';
+import { isKeyFor, publicJwk } from './jwk.ts';
 import { constant, headerName } from './route-shapes.ts';
 
 const scheme = text({
@@ -64,7 +64,10 @@ const keys = mapped(list(publicJwk, { min: 1, max: 64 }), (all) => {
   }
   return all;
 });
-const jwt: Reader<JwtRules> = record({ ...jwtFields, keys });
+const jwt: Reader<JwtRules> = mapped(record({ ...jwtFields, keys }), (rules) => {
+  if (rules.keys.some((key) => rules.algorithms.some((name) => isKeyFor(name, key)))) return rules;
+  throw new Error(`has no key for ${rules.algorithms.join(', ')}, so that no token would verify`);
+});
 /** As it is written: the keys stand in a file beside. */
 const jwtSource = record({
   ...jwtFields,

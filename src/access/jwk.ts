@@ -1,3 +1,7 @@
+import { createPublicKey } from 'node:crypto';
+
+import { publicKeyOfRaw } from '../base/ed25519.ts';
+import { messageOf } from '../base/errors.ts';
 import { type Reader, isObject, oneOf, optional, record, text } from '../base/shape.ts';
 
 /** A public key that tokens are verified with (RFC 7517, RFC 7518 section 6, RFC 8037). */
@@ -36,5 +40,27 @@ export const publicJwk: Reader<PublicJwk> = (value, path, problems) => {
     return undefined as never;
   }
   const shape = kty === 'OKP' || kty === 'EC' || kty === 'RSA' ? shapes[kty] : shapes.OKP;
-  return shape(value, path, problems);
+  const before = problems.length;
+  const key = shape(value, path, problems);
+  if (problems.length > before) return key;
+  try {
+    requireSound(key);
+  } catch (thrown) {
+    problems.push({ path, message: `is no key that can verify anything: ${messageOf(thrown)}` });
+  }
+  return key;
 };
+
+/** A point of small order verifies what nobody signed; one that is not on its curve, nothing, and only on the host. */
+function requireSound(key: PublicJwk): void {
+  if (key.kty === 'OKP') publicKeyOfRaw(Buffer.from(key.x, 'base64url'), 'Ed25519');
+  else createPublicKey({ key, format: 'jwk' });
+}
+
+/** Whether the key can have made a signature of this algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1). */
+export function isKeyFor(algorithm: string, key: PublicJwk): boolean {
+  if (key.alg !== undefined && key.alg !== algorithm) return false;
+  if (key.kty === 'RSA') return /^[PR]S/.test(algorithm);
+  if (key.kty === 'OKP') return algorithm === 'EdDSA' || algorithm === 'Ed25519';
+  return algorithm === { 'P-256': 'ES256', 'P-384': 'ES384', 'P-521': 'ES512' }[key.crv];
+}

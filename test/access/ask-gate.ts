@@ -27,7 +27,7 @@ export function openGate(
   const gate = createGate(parseAccessDocument(read as Parameters<typeof parseAccessDocument>[0]), {
     accounts: {
       user: (name) => ({ 'www-data': 33, backup: 34 })[name],
-      group: (name) => ({ backup: 340, ops: 350 })[name],
+      group: (name) => ({ backup: 340, ops: 350, web: 360 })[name],
     },
     isKnown: (subject) => known.includes(formatUid(subject)),
   });

@@ -332,7 +332,7 @@ identity:
   - apiKey: { header: X-API-Key }
   - clientCertificate:
       header: X-Client-DN
-      proxies: { users: [www-data], groups: [ops] }
+      proxies: { users: [www-data], groups: [web] }
       subjects: { "CN=shop,O=Example": Service::shop, "CN=old,O=Example": Service::old }
   - peer:
       users: { backup: Service::backup, "1001": Service::numbered }
@@ -347,7 +347,7 @@ describe('a certificate that a proxy vouches for, and the process that asks', ()
     ['a certificate from the proxy', peer(33), [dn('CN=shop,O=Example')], 'Service::"shop"'],
     [
       'a certificate from a proxy by its further group',
-      peer(7, 7, [350]),
+      peer(7, 7, [360]),
       [dn('CN=old,O=Example'), ['X-API-Key', alive.key]],
       'identity-conflict',
     ],

@@ -142,6 +142,43 @@ describe('compileAccess', () => {
       { 'a.yaml': jwt(''), 'id.jwks.json': keys({ ...publicKey, kid: undefined }, publicKey) },
       /each must have a kid of its own/,
     ],
+    [
+      'a key of small order, with which everything verifies',
+      {
+        'a.yaml': jwt(''),
+        'id.jwks.json': keys({ ...publicKey, x: Buffer.alloc(32, 0).fill(1, 0, 1).toString('base64url') }),
+      },
+      /is no key that can verify anything: Ed25519: the point is of small/,
+    ],
+    [
+      'a point that is not on its curve',
+      {
+        'a.yaml': jwt('').replace('EdDSA', 'ES256'),
+        'id.jwks.json': keys({ kty: 'EC', crv: 'P-256', x: 'A'.repeat(43), y: 'A'.repeat(43) }),
+      },
+      /is no key that can verify anything/,
+    ],
+    [
+      'an algorithm without a key',
+      { 'a.yaml': jwt('').replace('EdDSA', 'ES256, RS256'), 'id.jwks.json': keys(publicKey) },
+      /has no key for ES256, RS256/,
+    ],
+    [
+      'one issuer in two sources, of which the second would never be asked',
+      {
+        'a.yaml': `${jwt('').slice(0, -1)}, ${jwt('').slice('identity: ['.length).replace('audience: a', 'audience: b')}`,
+        'id.jwks.json': keys(publicKey),
+      },
+      /the issuer of tokens .* stands twice/,
+    ],
+    [
+      'a proxy that its clients would be',
+      {
+        'a.yaml':
+          'identity: [{ clientCertificate: { header: x, proxies: { users: [33] }, subjects: {} } }, { peer: { users: { "33": "A::b" } } }]\n',
+      },
+      /"33" is a proxy, and a subject under "peer"/,
+    ],
     ['no key', { 'a.yaml': jwt(''), 'id.jwks.json': keys() }, /must have at least 1/],
   ])('refuses %s', (_, files, message) => {
     expect(() => compile(files)).toThrow(message);
