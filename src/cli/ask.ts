@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 
+import { parseEntityUid } from '../base/entity-uid.ts';
 import { BaseError } from '../base/errors.ts';
 import { type JsonObject, type JsonValue, parseJson } from '../base/json.ts';
 import { type Read, isObject, bool, list, oneOf, optional, record, text, whole } from '../base/shape.ts';
@@ -80,12 +81,16 @@ const answerShape = record(
 );
 
 function readEntity(word: string, what: string): { type: string; id: string } {
-  // Type::"any id" as Cedar writes it, or Type::id, where the id holds no "::".
-  const parts = /^(.+?)::"(.*)"$/s.exec(word) ?? /^(.+)::(.+)$/s.exec(word);
-  const [, type, id] = parts ?? [];
+  const { type, id } = parseEntityUid(word) ?? plainName(word);
   if (type === undefined || id === undefined || id === '') {
     throw new UsageError(`the ${what} "${word}" is not of the form Type::id`, 'For example: User::ana');
   }
+  return { type, id };
+}
+
+/** `Type::id`, where the id holds no "::" and is not quoted. */
+function plainName(word: string): { type?: string | undefined; id?: string | undefined } {
+  const [, type, id] = /^(.+)::([^"].*)$/s.exec(word) ?? [];
   return { type, id };
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 
 import { MAX_LOG_LINE_BYTES } from '../attestation/log-line.ts';
+import { parseEntityUid } from '../base/entity-uid.ts';
 import { BaseError } from '../base/errors.ts';
 import { type JsonValue, canonicalJson, parseJson } from '../base/json.ts';
 import {
@@ -52,9 +53,9 @@ export function addShowVerb(log: Command, context: CliContext): void {
     ],
   })
     .option('--id <id>', "the decision's id: context.decisionId of an answer")
-    .option('--subject <name>', 'Type::id')
+    .option('--subject <name>', 'Type::id, or as Cedar writes it: Type::"id"')
     .option('--action <name>', 'by its name')
-    .option('--resource <name>', 'Type::id')
+    .option('--resource <name>', 'the same of what was acted on')
     .option('--decision <word>', 'permit or deny')
     .option('--since <time>', 'not before this: RFC 3339')
     .option('--log <place>', 'a directory or file of a log', '/var/log/sealborn')
@@ -126,7 +127,8 @@ function parse(bytes: Buffer): Line | undefined {
 }
 
 function filterOf(options: ShowFlags): (line: Line) => boolean {
-  const { id, subject, action: act, resource, decision } = options;
+  const { id, action: act, decision } = options;
+  const [subject, resource] = [options.subject, options.resource].map(asShown);
   if (decision !== undefined && decision !== 'permit' && decision !== 'deny') {
     throw new UsageError(`--decision "${decision}" is neither permit nor deny`);
   }
@@ -145,6 +147,12 @@ function filterOf(options: ShowFlags): (line: Line) => boolean {
       (since === undefined || Date.parse(line.timestamp) >= since)
     );
   };
+}
+
+/** A name as `namesOf` has it; one may be given as Cedar writes it too, which is how every other place shows it. */
+function asShown(word: string | undefined): string | undefined {
+  const uid = word === undefined ? undefined : parseEntityUid(word);
+  return uid === undefined ? word : `${uid.type}::${uid.id}`;
 }
 
 type Names = { subject: string; action: string; resource: string };
