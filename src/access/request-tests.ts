@@ -16,6 +16,7 @@ import type { AccessDocument } from './document.ts';
 import { createRequestReader } from './read-request.ts';
 import { REQUEST_REFUSALS } from './refusal.ts';
 import { headerName } from './route-shapes.ts';
+import type { Route } from './rules.ts';
 
 const elsewhere: Reader<unknown> = (value) => value;
 const request = text({ max: 8192, pattern: /^[A-Z-]+ \/\S*$/, is: 'a request such as GET /orders/17' });
@@ -43,10 +44,14 @@ const fileShape = record({
  */
 export function readRequestTests(bytes: Uint8Array, file: string, { routes }: AccessDocument): TestCase[] {
   const proxies = [{ name: 'test', method: 'request', uri: 'path', host: 'request' }] as const;
-  const read = createRequestReader({ proxies: [...proxies], routes });
-  const ask = (words: string, headers: ReadonlyMap<string, string> = new Map()): ReturnType<typeof read> => {
+  const readRequest = createRequestReader({ proxies: [...proxies], routes });
+  const read = new Set(['host', ...routes.flatMap((route) => headersOf(route))]);
+  const ask = (
+    words: string,
+    headers: ReadonlyMap<string, string> = new Map(),
+  ): ReturnType<typeof readRequest> => {
     const [method = '', uri = ''] = words.split(' ');
-    return read({ method, target: `/authz/test${uri}`, header: readHeaders([...headers].flat()) });
+    return readRequest({ method, target: `/authz/test${uri}`, header: readHeaders([...headers].flat()) });
   };
   const { value, yaml } = reading(() => readYaml(bytes, file, fileShape));
   const cases: TestCase[] = [];
@@ -54,7 +59,9 @@ export function readRequestTests(bytes: Uint8Array, file: string, { routes }: Ac
     const at = (...path: (string | number)[]): string =>
       `${file}:${yaml.lineOf(['requests', index, ...path])}`;
     for (const name of test.headers?.keys() ?? []) {
-      reading(() => readShape(headerName, name, at('headers', name)));
+      const header = reading(() => readShape(headerName, name, at('headers', name)));
+      // Misspelt, it would leave a field out, and the test would pass for another reason than its author thinks.
+      if (!read.has(header)) throw invalid(`${at('headers', name)}: no route reads the header ${name}`);
     }
     const permits = permitsOf(test.permit);
     test.requests.forEach((words, place) => {
@@ -91,6 +98,12 @@ export function readRequestTests(bytes: Uint8Array, file: string, { routes }: Ac
     }
   });
   return cases;
+}
+
+/** The headers of which a route takes something. */
+function headersOf({ resource, context, properties }: Route): string[] {
+  const sources = [resource.id, ...(context?.values() ?? []), ...(properties?.values() ?? [])];
+  return sources.flatMap((source) => ('header' in source ? [source.header] : []));
 }
 
 function reading<T>(read: () => T): T {

@@ -83,7 +83,13 @@ function yamlOf({
   sha256: string;
   expires?: string;
 }): string {
-  const lines = [`- id: ${id}`, `  subject: '${subject.replaceAll("'", "''")}'`, `  sha256: ${rest.sha256}`];
+  // Of what could be read as a number, say, YAML must be told that it is text.
+  const isPlain = /^[A-Za-z][\w.-]*$/.test(id) && !/^(?:true|false|null)$/i.test(id);
+  const lines = [
+    `- id: ${isPlain ? id : `'${id}'`}`,
+    `  subject: '${subject.replaceAll("'", "''")}'`,
+    `  sha256: ${rest.sha256}`,
+  ];
   if (rest.expires !== undefined) lines.push(`  expires: ${rest.expires}`);
   return ['apiKeys:', ...lines.map((line) => `  ${line}`), ''].join('\n');
 }

@@ -243,6 +243,11 @@ describe('readRequestTests', () => {
       /header-malformed/,
     ],
     [
+      'a header that no route reads',
+      '{ name: n, principals: ["U::a"], requests: [GET /a/1], headers: { x-m: "1" }, permit: [] }',
+      /no route reads the header x-m/,
+    ],
+    [
       'a header that is none',
       '{ name: n, principals: ["U::a"], requests: [GET /a/1], headers: { "x n": "1" }, permit: [] }',
       /must be the name of a header/,
