@@ -198,7 +198,8 @@ function requireNothingLeftOut(folder: string, endings: readonly string[], other
 
 function textOf({ file, bytes }: SourceFile): { file: string; text: string } {
   try {
-    return { file, text: utf8(bytes, file) };
+    // Some editors begin a file with a byte order mark; Cedar's parser of schemas takes none.
+    return { file, text: utf8(bytes, file).replace(/^\ufeff/, '') };
   } catch (cause) {
     if (!(cause instanceof BaseError)) throw cause;
     throw new ReleaseError('repository-malformed', cause.message, { cause, hint: 'Save the file as UTF-8.' });
