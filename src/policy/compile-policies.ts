@@ -74,7 +74,8 @@ function readPolicy(
 
 /**
  * Fills the slots of templates. A link is a policy of its own, placed where the link is written.
- * @throws PolicyError `policy-invalid` with the place of each bad link
+ * @throws PolicyError `policy-invalid` with the place of each bad link, and of each template without one: a forbid that
+ * nobody linked would be missed by nobody
  */
 export function linkTemplates(
   templates: readonly PlacedPolicy[],
@@ -103,6 +104,15 @@ export function linkTemplates(
     return [filled];
   });
   throwProblems('policy-invalid', problems);
+  const linked = new Set(links.map(({ link }) => link.template));
+  throwProblems(
+    'policy-invalid',
+    templates.flatMap(({ policy: { id, file, line } }) =>
+      linked.has(id)
+        ? []
+        : [`${file}:${line}: the template "${id}" has no link in entities/, so it decides nothing`],
+    ),
+  );
   return policies;
 }
 

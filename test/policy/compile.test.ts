@@ -120,10 +120,10 @@ describe('compilePolicy: what it refuses, and where it points', () => {
       'there is no permit, so every answer would be no',
     ],
     [
-      'a template and no link, which permits nothing',
-      { policies: 'permit (principal in ?principal, action, resource);' },
-      'policy-empty',
-      'there is no policy',
+      'a template and no link, which decides nothing',
+      { policies: `${PERMIT}\nforbid (principal in ?principal, action, resource);` },
+      'policy-invalid',
+      'policies/main.cedar:2: the template "main-2" has no link in entities/',
     ],
     [
       'one id twice',
@@ -316,8 +316,10 @@ links:
     });
     expect(ask('g')).toMatchObject({ decision: false, reason: 'no-permit' });
     const link = (values: string, of = 'readers'): string =>
-      refusal({ policies: template, entities: `links:\n  - { id: x, template: ${of}, values: ${values} }\n` })
-        .message;
+      refusal({
+        policies: template,
+        entities: `links:\n  - { id: x, template: ${of}, values: ${values} }\n  - { id: y, template: typed, values: { principal: Group::a } }\n`,
+      }).message;
     expect(link('{ principal: Group::a }')).toBe(
       'entities/main.yaml:2: link "x": the template "readers" needs ?resource',
     );
