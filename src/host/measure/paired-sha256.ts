@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 
 import koffi from 'koffi';
 
@@ -99,12 +100,30 @@ export function padTail(bytes: Uint8Array, end: number, length: number): number 
 
 /**
  * The hasher, once it has proved on this very processor that it gives what node:crypto gives; undefined where
- * this Node.js has no such code (another architecture, an OpenSSL of the distribution's) or it differs.
+ * this Node.js has no such code (another architecture, an OpenSSL of the distribution's) or it differs, and where
+ * the processor has no SHA instructions.
  */
-export function openPairedSha256(): PairedSha256 | undefined {
-  if (process.arch !== 'x64') return undefined;
+export function openPairedSha256(cpuinfo: string = readCpuinfo()): PairedSha256 | undefined {
+  if (process.arch !== 'x64' || !hasShaInstructions(cpuinfo)) return undefined;
   const hasher = bind();
   return hasher !== undefined && isRight(hasher) ? hasher : undefined;
+}
+
+/**
+ * Without them OpenSSL takes other code for several messages: it works on four at a time, so that two cost as much
+ * as four, and it needs SSSE3 without asking for it, which would end this process on a processor that has none.
+ * @param cpuinfo the content of /proc/cpuinfo
+ */
+function hasShaInstructions(cpuinfo: string): boolean {
+  return /^flags\s*:.* sha_ni(?: |$)/m.test(cpuinfo);
+}
+
+function readCpuinfo(): string {
+  try {
+    return readFileSync('/proc/cpuinfo', 'latin1');
+  } catch {
+    return ''; // nothing is known of the processor: one message at a time works on each
+  }
 }
 
 function bind(): PairedSha256 | undefined {

