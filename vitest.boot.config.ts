@@ -1,6 +1,9 @@
 import { type ViteUserConfig, defineConfig } from 'vitest/config';
 
-/** Tests that boot whole machines: `npm run test:boot`. One machine at a time. */
+/** Before tests that boot machines made of one image. */
+const globalSetup = 'test/boot/container/prepare.ts';
+
+/** Tests that boot whole machines: `npm run test:boot`. */
 const config: ViteUserConfig = defineConfig({
   test: {
     testTimeout: 180_000,
@@ -11,9 +14,9 @@ const config: ViteUserConfig = defineConfig({
       {
         extends: true,
         test: {
-          name: 'container',
-          include: ['test/boot/container/*.test.ts'],
-          globalSetup: 'test/boot/container/prepare.ts',
+          name: 'boot',
+          include: ['test/boot/container/*.test.ts', 'test/boot/emulator/emulated.test.ts'],
+          globalSetup,
         },
       },
       {
@@ -27,6 +30,7 @@ const config: ViteUserConfig = defineConfig({
           name: 'emulator',
           include: ['test/boot/emulator/*.test.ts'],
           testTimeout: 900_000,
+          globalSetup,
         },
       },
     ],

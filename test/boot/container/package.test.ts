@@ -8,10 +8,9 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { thisArchitecture } from '../../../scripts/package/architecture.ts';
 import { makePackage } from '../../../scripts/package/debian.ts';
 import { until } from '../../agent/until.ts';
-import { debianRoot } from '../debian-root.ts';
+import { PACKAGES, debianRoot } from '../debian-root.ts';
 import { skipped } from '../requirements.ts';
 import { type Machine, boot } from './machine.ts';
-import { PACKAGES } from './prepare.ts';
 
 const AGENT = 'sealborn';
 const COLLECTOR = 'sealborn-collector';

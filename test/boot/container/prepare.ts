@@ -6,13 +6,11 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 
 import { messageOf } from '../../../src/base/errors.ts';
-import { debianRoot } from '../debian-root.ts';
+import { PACKAGES, debianRoot } from '../debian-root.ts';
 import { installPackage } from '../install.ts';
 import { type Keys, bakeTrust, newKeys, policyRepository, seal } from '../pipeline.ts';
-import { NO_CONTAINER } from '../requirements.ts';
-
-/** What of Debian is in the image beside what sealborn's package depends on. */
-export const PACKAGES: readonly string[] = ['dbus', 'libatomic1', 'systemd-sysv'];
+import { debianKernel } from '../emulator/kernel.ts';
+import { NO_CONTAINER, NO_EMULATOR } from '../requirements.ts';
 
 /** A sealed image as a directory, and what it was sealed with. Tests boot copies of it. */
 export type Sealed = { root: string; policy: string; keys: Keys; pin: string };
@@ -22,14 +20,19 @@ declare module 'vitest' {
     sealed: Sealed | undefined;
     /** Why nothing can be booted in a container here; undefined where it can. */
     noContainer: string | undefined;
+    /** The same of an emulated machine. */
+    noEmulator: string | undefined;
   }
 }
 
-/** Before all tests in containers: Debian, sealborn's package, a signed release, once for all of them. */
+/** Before all tests that boot: Debian, sealborn's package, a signed release, once for all of them. */
 export default async function prepare(vitest: TestProject): Promise<(() => void) | undefined> {
   vitest.provide('sealed', undefined);
-  const tar = NO_CONTAINER === undefined ? tryDebian() : { why: NO_CONTAINER };
-  vitest.provide('noContainer', typeof tar === 'string' ? undefined : tar.why);
+  const tar = NO_CONTAINER === undefined ? offered(() => debianRoot(PACKAGES).tar) : { why: NO_CONTAINER };
+  const lack = typeof tar === 'string' ? undefined : tar.why;
+  vitest.provide('noContainer', lack);
+  const kernel = (lack ?? NO_EMULATOR) === undefined ? offered(() => debianKernel().package) : undefined;
+  vitest.provide('noEmulator', lack ?? NO_EMULATOR ?? (typeof kernel === 'string' ? undefined : kernel?.why));
   if (typeof tar !== 'string') return undefined;
   const place = mkdtempSync(join(tmpdir(), 'sealborn-boot-'));
   const remove = (): void => rmSync(place, { recursive: true, force: true });
@@ -51,10 +54,10 @@ export default async function prepare(vitest: TestProject): Promise<(() => void)
   }
 }
 
-/** The archive of a Debian; or why none can be made, which is no fault of what is tested. */
-function tryDebian(): string | { why: string } {
+/** A file of Debian's; or why there is none, which is no fault of what is tested. */
+function offered(get: () => string): string | { why: string } {
   try {
-    return debianRoot(PACKAGES).tar;
+    return get();
   } catch (thrown) {
     return { why: `no Debian from this machine's package sources: ${messageOf(thrown)}` };
   }

@@ -11,7 +11,7 @@ import { startChip } from './chip.ts';
 import { type Disk, makeDisk } from './disk.ts';
 import { emulate, kernelWords } from './emulate.ts';
 import { type Esp, makeEsp } from './esp.ts';
-import { type MachineImage, makeMachineImage } from './machine-image.ts';
+import { type MachineImage, makeMachineImage, makeRoot } from './machine-image.ts';
 import { freePort, untilHere } from './patience.ts';
 
 const HOOK = 'mark-boot-bad.service';
@@ -39,7 +39,6 @@ systemctl --no-block poweroff
 `;
 
 const BOOT_LOADER = {
-  packages: ['systemd-boot'],
   modules: ['efivarfs', 'vfat', 'nls_ascii', 'nls_cp437'],
   files: {
     'etc/fstab': [
@@ -74,7 +73,7 @@ describe.skipIf(skipped(NO_FIRMWARE))('a machine started by systemd-boot, which 
   let unhooked: Disk;
   beforeAll(async () => {
     place = mkdtempSync(join(tmpdir(), 'sealborn-counted-'));
-    image = await makeMachineImage(place, BOOT_LOADER);
+    image = makeMachineImage(place, await makeRoot(place, ['systemd-boot']), BOOT_LOADER);
     sealed = makeDisk(image.root, place, 'sealed');
     flipOneByte(join(image.root, 'usr/bin/env'));
     altered = makeDisk(image.root, place, 'altered');

@@ -7,10 +7,10 @@ import { cacheDirectory } from '../debian-root.ts';
 /** Debian's kernel for clouds: small, and it has what a virtual machine needs. */
 const METAPACKAGE = 'linux-image-cloud-amd64';
 
-type Kernel = { version: string; package: string };
+export type Kernel = { version: string; package: string };
 
 /** The package of the newest kernel that apt knows, kept in the cache. Root installs nothing: it is taken apart. */
-function debianKernel(): Kernel {
+export function debianKernel(): Kernel {
   const depends = execFileSync('apt-cache', ['depends', METAPACKAGE], { encoding: 'utf8' });
   const name = /linux-image-(\d\S+)/.exec(depends)?.[0];
   if (name === undefined) throw new Error(`apt knows no ${METAPACKAGE}; has "apt-get update" run?`);
@@ -20,7 +20,10 @@ function debianKernel(): Kernel {
     mkdirSync(cacheDirectory(), { recursive: true });
     const place = mkdtempSync(join(cacheDirectory(), 'kernel-'));
     try {
-      execFileSync('apt-get', ['--quiet=2', 'download', name], { cwd: place, stdio: 'ignore' });
+      execFileSync('apt-get', ['--quiet=2', 'download', name], {
+        cwd: place,
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
       renameSync(join(place, readdirSync(place)[0] ?? ''), file);
     } finally {
       rmSync(place, { recursive: true, force: true });

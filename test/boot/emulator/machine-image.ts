@@ -2,22 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-import { debianRoot } from '../debian-root.ts';
+import { PACKAGES, debianRoot } from '../debian-root.ts';
 import { installPackage } from '../install.ts';
 import { bakeTrust, newKeys, policyRepository, seal } from '../pipeline.ts';
 import { makeInitrd } from './initrd.ts';
 import { installKernel } from './kernel.ts';
-
-const PACKAGES = [
-  'dbus',
-  'kmod',
-  'libatomic1',
-  'libtss2-tcti-device0',
-  'systemd-sysv',
-  'tpm-udev',
-  'tpm2-tools',
-  'udev',
-];
 
 /** Where the guest finds the collector, and under which address the host finds the guest. */
 export const COLLECTOR = '10.0.2.100:9190';
@@ -25,7 +14,6 @@ export const GUEST = '10.0.2.15';
 
 /** What an image has besides, or in the place of what stands here. */
 export type Addition = {
-  packages: readonly string[];
   modules: readonly string[];
   files: Readonly<Record<string, string>>;
   /** Those of the files that are programs. */
@@ -37,7 +25,6 @@ export type Addition = {
 };
 
 const NOTHING: Addition = {
-  packages: [],
   modules: [],
   files: {},
   executable: [],
@@ -81,6 +68,9 @@ ask() { sealborn ask "$1" CreatePayment Ledger::main --context '{"amount": 1999}
 `,
 };
 
+/** What would only cost the emulated processor time. */
+const MASKED = ['e2scrub_reap.service', 'getty.target', 'systemd-logind.service'];
+
 /** As docs/boot.md has it. */
 const TPM_DROP_IN = `[Unit]
 Wants=dev-tpmrm0.device
@@ -94,11 +84,22 @@ ExecPaths=/usr/bin
 
 export type MachineImage = { root: string; kernel: string; initrd: string; trust: string; pin: string };
 
-/** A Debian with a kernel, sealborn's package and a TPM, sealed. Its directory is what a disk is made of. */
-export async function makeMachineImage(place: string, addition: Addition = NOTHING): Promise<MachineImage> {
-  const root = join(place, 'root');
+/** A Debian with these packages beside the usual ones, and with sealborn's. */
+export async function makeRoot(place: string, packages: readonly string[]): Promise<string> {
+  const root = join(place, 'debian');
   mkdirSync(root);
-  execFileSync('tar', ['-xpf', debianRoot([...PACKAGES, ...addition.packages]).tar, '-C', root]);
+  execFileSync('tar', ['-xpf', debianRoot([...PACKAGES, ...packages]).tar, '-C', root]);
+  await installPackage(root);
+  return root;
+}
+
+/**
+ * Adds a kernel and the drop-in for the TPM to a copy of a Debian that has sealborn's package, and seals it. Its
+ * directory is what a disk is made of.
+ */
+export function makeMachineImage(place: string, debian: string, addition: Addition = NOTHING): MachineImage {
+  const root = join(place, 'root');
+  execFileSync('cp', ['-a', '--reflink=auto', debian, root]);
   const { vmlinuz, modules } = installKernel(
     root,
     place,
@@ -106,7 +107,6 @@ export async function makeMachineImage(place: string, addition: Addition = NOTHI
     ['virtio_net', ...addition.modules],
   );
   const initrd = makeInitrd(root, modules, place);
-  await installPackage(root);
   for (const name of ['etc/hostname', 'etc/resolv.conf']) rmSync(join(root, name), { force: true });
   for (const [name, text] of Object.entries({ ...FILES, ...addition.files })) writeTo(join(root, name), text);
   for (const name of ['usr/lib/probe', ...addition.executable]) chmodSync(join(root, name), 0o755);
@@ -117,6 +117,7 @@ export async function makeMachineImage(place: string, addition: Addition = NOTHI
     void execFileSync('systemctl', ['--root', root, ...args], { stdio: 'ignore' });
   systemctl('enable', 'systemd-networkd.service', 'probe.service', ...addition.enabled);
   systemctl('add-wants', 'multi-user.target', 'boot-complete.target');
+  systemctl('mask', ...MASKED);
   const keys = newKeys(join(place, 'release'));
   const pin = bakeTrust(root, keys);
   const measure = [...MOUNTS, ...addition.mounts];
