@@ -58,6 +58,7 @@ function hostObject(host: HostView): object {
     verdict: summary.verdict,
     dropped: summary.dropped,
     assurance: summary.vouching?.assurance ?? 'software',
+    flagged: host.flagged,
     tpmProblems: summary.vouching?.problems ?? [],
   };
 }

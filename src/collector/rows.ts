@@ -18,6 +18,8 @@ export type HostRow = {
   summary: Summary;
   /** When a fork was last refused; undefined where there never was one. */
   forkedAt: number | undefined;
+  /** Other flags, of the day before it was last heard: those that its own reports gave rise to, and nobody else can. */
+  flagged: ('gap' | 'log')[];
 };
 
 /** A report as kept, without its body. */
@@ -66,6 +68,7 @@ export type HostColumns = {
   fresh: number;
   summary: string;
   forked_at: number | null;
+  flagged: string | null;
 };
 export type ReportColumns = {
   seq: number;
@@ -103,6 +106,7 @@ export function hostOf(row: HostColumns): HostRow {
     fresh: row.fresh === 1,
     summary: JSON.parse(row.summary) as Summary,
     forkedAt: row.forked_at ?? undefined,
+    flagged: (row.flagged?.split(',') ?? []).toSorted() as HostRow['flagged'],
   };
 }
 

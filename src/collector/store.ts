@@ -34,7 +34,11 @@ export type Store = {
   countHosts: () => number;
   digestAt: (host: Sha256, seq: number) => Sha256 | undefined;
   /** Keeps a report and makes it its host's last one; what is beyond the bounds goes. */
-  keep: (host: Omit<HostRow, 'forkedAt' | 'firstSeen'>, report: ReportRow, body: Uint8Array) => void;
+  keep: (
+    host: Omit<HostRow, 'forkedAt' | 'flagged' | 'firstSeen'>,
+    report: ReportRow,
+    body: Uint8Array,
+  ) => void;
   flag: (host: Sha256, flag: Flag, at: number) => void;
   /** Newest first. */
   reports: (host: Sha256) => ReportRow[];
@@ -49,7 +53,9 @@ export type Store = {
 };
 
 const HOST_COLUMNS = `h.id, h.first_seen, h.last_seen, h.seq, h.digest, h.nonce, h.nonce_at, h.fresh, h.summary,
-  (SELECT max(f.last_at) FROM flags f WHERE f.host = h.id AND f.kind = 'fork') AS forked_at`;
+  (SELECT max(f.last_at) FROM flags f WHERE f.host = h.id AND f.kind = 'fork') AS forked_at,
+  (SELECT group_concat(DISTINCT f.kind) FROM flags f
+    WHERE f.host = h.id AND f.kind IN ('gap', 'log') AND f.last_at > h.last_seen - 86400000) AS flagged`;
 const REPORT_COLUMNS =
   'seq, digest, received_at, created_at, fresh, missed, turn, state, drift_total, release, boot_id, bytes';
 

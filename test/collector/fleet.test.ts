@@ -26,6 +26,7 @@ function row(name: string, state: State, options: Partial<HostRow> & { sequence?
     fresh: true,
     summary: summarize(verifyReport(report.body)),
     forkedAt: undefined,
+    flagged: [],
     ...rest,
   };
 }

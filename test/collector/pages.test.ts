@@ -199,6 +199,32 @@ describe('what a host writes', () => {
   });
 });
 
+describe('GET / and the flags of a host', () => {
+  test('a trusted host whose reports are missing is told from one that is well, for a day', async () => {
+    const { get, page, put, clock } = await testCollector();
+    const [well, gap] = [testHost('well'), testHost('lossy')];
+    const send = async ({ body, digest }: { body: Buffer; digest: string }): Promise<void> => {
+      expect((await put(body, digest)).status).toBe(201);
+    };
+    await send(well.next());
+    await send(gap.next());
+    gap.next();
+    await send(gap.next());
+    const text = seen(await page('/'));
+    expect(text.match(/reports missing/g)).toHaveLength(1);
+    expect(text.indexOf('reports missing')).toBeLessThan(text.indexOf('well'));
+    const flagged = async (): Promise<unknown> => {
+      const { hosts } = (await (await get('/v1/hosts')).json()) as { hosts: { flagged: string[] }[] };
+      return hosts.map((host) => host.flagged);
+    };
+    expect(await flagged()).toEqual([['gap'], []]);
+    clock.now += 24 * 3_600_000 + 1;
+    await send(gap.next());
+    expect((await flagged()) as string[][]).toContainEqual([]);
+    expect(seen(await page('/'))).not.toContain('reports missing');
+  });
+});
+
 describe('GET /hosts/<id>', () => {
   test('shows all findings, the flags and how the host came to where it is', async () => {
     const { page, put, clock } = await testCollector();

@@ -14,7 +14,7 @@ import { frame } from './frame.ts';
 import { type Html, html } from './html.ts';
 import { STATE_WORDS, stateBadge, stateShape } from './marks.ts';
 import { ago, duration } from './times.ts';
-import { count, labelList, releaseLine } from './words.ts';
+import { count, flagLine, labelList, releaseLine } from './words.ts';
 
 export type FleetPageOptions = {
   settings: CollectorSettings;
@@ -152,7 +152,7 @@ function troubleCard(host: HostView, now: number): Html {
     </div>
     <div class="meta">
       ${placeLine(host)}${state !== 'silent' && html`<span>last seen ${duration(now - host.lastSeen)} ago</span>`}
-      ${labelList(summary.labels)}
+      ${labelList(summary.labels)} ${flagLine(host)}
     </div>
     ${whyLine(host)} ${driftTotal > 0 && findingLines(drift, shownLines)}
     ${
@@ -227,7 +227,9 @@ function hostTable(hosts: readonly HostView[], now: number): Html {
             <td>${stateBadge(host.state)}</td>
             <td>
               <a href="/hosts/${host.id}"><bdi>${host.name}</bdi></a>
-              <span class="two"><code>${shortId(host.id)}</code> ${labelList(host.summary.labels)}</span>
+              <span class="two"
+                ><code>${shortId(host.id)}</code> ${labelList(host.summary.labels)} ${flagLine(host)}</span
+              >
             </td>
             <td class="wide">${releaseLine(host.summary.release)}</td>
             <td><bdi>${host.summary.release?.environment ?? '—'}</bdi></td>

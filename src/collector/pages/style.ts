@@ -53,6 +53,7 @@ main{padding-top:1.5rem;padding-bottom:2rem}
 .meta>span{overflow-wrap:anywhere}
 .why{margin:.55rem 0 0;overflow-wrap:anywhere}
 .label{background:var(--code);border-radius:5px;padding:.05rem .4rem;font-size:.82rem;color:var(--soft);overflow-wrap:anywhere}
+.flag{color:var(--warn);font-size:.86rem;font-weight:600}
 .paths{list-style:none;margin:.5rem 0 0;padding:0;display:grid;gap:.15rem}
 .paths li{display:flex;gap:.7rem;align-items:baseline}
 .kind{flex:none;min-width:6.2rem;font-size:.85rem;color:var(--soft)}

@@ -1,5 +1,6 @@
 import type { ReleaseId } from '../../base/release-id.ts';
 import type { Words } from '../../attestation/statement.ts';
+import type { HostRow } from '../rows.ts';
 import { type Html, html } from './html.ts';
 
 /** `1 host`, `2 hosts`. */
@@ -25,4 +26,15 @@ export function labelList(labels: Words): Html {
   return html`${Object.entries(labels).map(
     ([name, value]) => html`<bdi class="label">${name}=${value}</bdi> `,
   )}`;
+}
+
+const FLAG_WORDS: { readonly [K in HostRow['flagged'][number]]: string } = {
+  gap: 'reports missing',
+  log: 'decision log went back',
+};
+
+/** What is flagged of a host that its state does not say, for a list of hosts; its page says more. */
+export function flagLine({ id, flagged }: Pick<HostRow, 'id' | 'flagged'>): Html | false {
+  if (flagged.length === 0) return false;
+  return html`<a class="flag" href="/hosts/${id}">${flagged.map((kind) => FLAG_WORDS[kind]).join(', ')}</a>`;
 }
