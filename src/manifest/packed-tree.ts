@@ -135,13 +135,25 @@ export function findChild(
   from: number,
   to: number,
 ): number {
+  const place = findChildPlace(tree, directory, bytes, from, to);
+  return place < 0 ? -1 : (tree.childList[place] ?? -1);
+}
+
+/** Where in `childList` the entry with this name in a directory stands, or -1. */
+export function findChildPlace(
+  tree: PackedTree,
+  directory: number,
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+): number {
   let low = tree.childAt[directory] ?? 0;
   let high = (tree.childAt[directory + 1] ?? 0) - 1;
   while (low <= high) {
     const middle = (low + high) >>> 1;
     const child = tree.childList[middle] ?? 0;
     const order = compareName(tree, child, bytes, from, to);
-    if (order === 0) return child;
+    if (order === 0) return middle;
     if (order < 0) low = middle + 1;
     else high = middle - 1;
   }

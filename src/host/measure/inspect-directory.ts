@@ -7,7 +7,7 @@ import {
   unexpectedFinding,
 } from '../../manifest/compare.ts';
 import { ENTRY_TYPES, type Entry } from '../../manifest/entry.ts';
-import { entryAt, findChild, pathOf } from '../../manifest/packed-tree.ts';
+import { entryAt, findChildPlace, pathOf } from '../../manifest/packed-tree.ts';
 import { unpackXattrs } from '../../manifest/xattr-blob.ts';
 import { FindingList } from './finding-list.ts';
 import { READ_TRIES } from './inspect-file.ts';
@@ -100,8 +100,8 @@ export class DirectoryInspector {
     this.#listed = true;
     lseek(descriptor, 0, 0);
     return lister.list(descriptor, (bytes, from, to, type, address) => {
-      const position = findChild(tree, index, bytes, from, to);
-      if (position >= 0) this.#types[position - first] = type;
+      const place = findChildPlace(tree, index, bytes, from, to);
+      if (place >= 0) this.#types[place - first] = type;
       else this.#stranger(descriptor, index, bytes.toString('latin1', from, to), type, address, strangers);
     });
   }
