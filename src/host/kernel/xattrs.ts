@@ -17,10 +17,22 @@ import {
 const LIST_BYTES = 65_536;
 const VALUE_BYTES = 65_536;
 
+/** Asked for first: the kernel allocates as much as it is asked for, at every call, and 64 KiB take it long. */
+const FEW_BYTES = 512;
+
 /** A set that changes while it is read is read again this often. */
 const TRIES = 3;
 
 const NONE = new Uint8Array(0);
+
+/** One of the calls, with room for so many bytes. */
+type Call = (size: number) => number;
+
+/** Calls with little room, and with all that it may need where that was too little. */
+function upTo(most: number, call: Call): number {
+  const length = call(FEW_BYTES);
+  return length < 0 && errno() === ERANGE ? call(most) : length;
+}
 
 /**
  * Reads extended attributes as `packXattrs` writes them: security.capability, ACLs, labels, user attributes.
@@ -37,9 +49,12 @@ export class XattrReader {
 
   /** The attributes of the inode behind a descriptor. */
   ofDescriptor(descriptor: number): Uint8Array {
+    this.error = 0;
+    // Most files have none.
+    if (flistxattr(descriptor, this.#list.address, FEW_BYTES) === 0) return NONE;
     return this.#read(
-      () => flistxattr(descriptor, this.#list.address, LIST_BYTES),
-      () => fgetxattr(descriptor, this.#name.address, this.#value.address, VALUE_BYTES),
+      (size) => flistxattr(descriptor, this.#list.address, size),
+      (size) => fgetxattr(descriptor, this.#name.address, this.#value.address, size),
     );
   }
 
@@ -53,8 +68,8 @@ export class XattrReader {
     const length = bytes.write(`/proc/self/fd/${directory}/${name}`, 'latin1');
     bytes[length] = 0;
     return this.#read(
-      () => llistxattr(address, this.#list.address, LIST_BYTES),
-      () => lgetxattr(address, this.#name.address, this.#value.address, VALUE_BYTES),
+      (size) => llistxattr(address, this.#list.address, size),
+      (size) => lgetxattr(address, this.#name.address, this.#value.address, size),
     );
   }
 
@@ -69,9 +84,9 @@ export class XattrReader {
     return length >= 0;
   }
 
-  #read(list: () => number, get: () => number): Uint8Array {
+  #read(list: Call, get: Call): Uint8Array {
     for (let tries = 1; ; tries += 1) {
-      const length = list();
+      const length = upTo(LIST_BYTES, list);
       this.error = length < 0 ? errno() : 0;
       if (length === 0 || this.error === EOPNOTSUPP) {
         this.error = 0;
@@ -85,14 +100,14 @@ export class XattrReader {
     }
   }
 
-  #values(names: string[], get: () => number): Uint8Array | undefined {
+  #values(names: string[], get: Call): Uint8Array | undefined {
     const out = new Map<string, Buffer>();
     let bytes = 0;
     for (const name of names) {
       if (name.startsWith('trusted.')) continue;
       const end = this.#name.bytes.write(name, 'latin1');
       this.#name.bytes[end] = 0;
-      const length = get();
+      const length = upTo(VALUE_BYTES, get);
       if (length < 0) {
         this.error = errno();
         return undefined;

@@ -10,6 +10,7 @@ import {
   CONTROL_NEXT_UNIT,
   CONTROL_STOP,
   CONTROL_WAITS,
+  COUNTER_STRIDE,
   type MeasureAnswer,
   type MeasureJob,
   type MeasureMode,
@@ -165,7 +166,7 @@ export class HashPool {
     let files = 0;
     let bytes = 0;
     const { counters } = this.#job;
-    for (let i = 0; i < counters.length; i += 2) {
+    for (let i = 0; i < counters.length; i += COUNTER_STRIDE) {
       files += counters[i] ?? 0;
       bytes += counters[i + 1] ?? 0;
     }

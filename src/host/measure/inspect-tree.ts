@@ -70,6 +70,8 @@ class TreeInspector {
   readonly #pairs: PairInspector | undefined;
   /** Files that it could not say were good. */
   #again: number[] = [];
+  /** Files whose inode was being read by another name. */
+  readonly #later: number[] = [];
 
   constructor(inspection: Inspection) {
     this.#on = inspection;
@@ -77,13 +79,18 @@ class TreeInspector {
     this.#directories = new DirectoryInspector(inspection);
     this.#files = new FileInspector(inspection);
     const sha = inspection.run.mode === 'full' ? pairedSha256() : undefined;
-    this.#pairs = sha && new PairInspector(inspection, sha, (index) => void this.#again.push(index));
+    const left = {
+      again: (index: number) => void this.#again.push(index),
+      later: (index: number) => void this.#later.push(index),
+    };
+    this.#pairs = sha && new PairInspector(inspection, sha, left);
   }
 
   /** Ends what is under way. */
   close(): void {
     this.#pairs?.finish();
     this.#lookAgain();
+    for (const index of this.#later) this.inspectEntry(index);
     this.#stack.clear();
   }
 

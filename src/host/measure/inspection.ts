@@ -14,6 +14,7 @@ import { kernelVerity, stat } from './instruments.ts';
 import { addressOf, errnoName } from '../kernel/linux.ts';
 import {
   CONTROL_STOP,
+  COUNTER_STRIDE,
   type MeasureAnswer,
   type MeasureJob,
   type MeasureRun,
@@ -48,14 +49,16 @@ export class Inspection {
   #mount = 0;
   readonly #counters: number;
   readonly #names: number;
+  readonly #began: number;
   #busySince = performance.now();
 
   constructor(job: MeasureJob, run: MeasureRun, thread: number, onFirst: (finding: Finding) => void) {
     this.job = job;
     this.run = run;
-    this.#counters = thread * 2;
+    this.#counters = thread * COUNTER_STRIDE;
     this.findings = new FindingList(onFirst);
     this.#names = addressOf(job.tree.names);
+    this.#began = this.#now();
   }
 
   /** Where the entry's NUL-terminated name stands in memory. */
@@ -183,9 +186,17 @@ export class Inspection {
   remember(index: number): void {
     if (this.run.mode === 'rehash' || this.job.stamps.length === 0) return;
     stat.stamp(this.job.stamps, index * STAMP_WORDS);
-    // Not the time at which the run began: in a long one, what changed meanwhile would count as settled.
-    const now = Date.now() / 1000 + this.run.clockOffset;
-    this.job.good[index] = Math.abs(now - stat.changedAt) > SETTLE_SECONDS ? 1 : 0;
+    this.job.good[index] = this.#isSettled(stat.changedAt) ? 1 : 0;
+  }
+
+  #isSettled(changedAt: number): boolean {
+    if (changedAt < this.#began - SETTLE_SECONDS) return true;
+    // In a long run, what changed before it began may have settled, and what changed meanwhile has not.
+    return Math.abs(this.#now() - changedAt) > SETTLE_SECONDS;
+  }
+
+  #now(): number {
+    return Date.now() / 1000 + this.run.clockOffset;
   }
 
   forget(index: number): void {

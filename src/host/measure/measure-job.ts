@@ -24,6 +24,12 @@ export const CONTROL_STOP = 1;
 export const CONTROL_WAITS = 2;
 export const CONTROL_NUMBERS = 3;
 
+/**
+ * Numbers from one thread's counters to the next one's: two threads that write to the same line of a processor's
+ * cache, of 64 bytes and fetched by twos, wait for each other.
+ */
+export const COUNTER_STRIDE = 16;
+
 /** Numbers for each part in `MeasureJob.parts`. */
 export const PART_NUMBERS = 4;
 
@@ -56,7 +62,7 @@ export type MeasureJob = {
   parts: Uint32Array;
   units: Uint32Array;
   control: Int32Array;
-  /** For each thread: files done, bytes read. */
+  /** For each thread, `COUNTER_STRIDE` apart: files done, bytes read. */
   counters: Float64Array;
 };
 
@@ -102,10 +108,14 @@ export function besideJob(job: MeasureJob): MeasureJob {
     ...job,
     claimed: new Uint8Array(new SharedArrayBuffer(job.claimed.length)),
     control: new Int32Array(new SharedArrayBuffer(job.control.byteLength)),
-    counters: new Float64Array(new SharedArrayBuffer(16)),
+    counters: allocateCounters(1),
     // Never what another run read: one that goes beside it may read past the page cache.
     linked: allocateLinkedDigests(countLinked(job.tree)),
   };
+}
+
+export function allocateCounters(threads: number): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(threads * COUNTER_STRIDE * 8));
 }
 
 /** Names of files that have more than one. */

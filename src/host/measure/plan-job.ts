@@ -1,7 +1,7 @@
 import { type PackedTree, TYPE_DIR, TYPE_FILE } from '../../manifest/packed-tree.ts';
 import { LAST_RANK, rankEntries } from './boot-order.ts';
 import { allocateLinkedDigests } from './linked-digests.ts';
-import { CONTROL_NUMBERS, type MeasureJob, countLinked } from './measure-job.ts';
+import { CONTROL_NUMBERS, type MeasureJob, allocateCounters, countLinked } from './measure-job.ts';
 import type { Scope } from './measure-scope.ts';
 import { STAMP_WORDS } from '../kernel/stat.ts';
 
@@ -46,7 +46,7 @@ export function planJob(
     parts: shareWords(parts.flatMap(({ numbers }) => numbers)),
     units: shareWords(gatherUnits(parts, target)),
     control: new Int32Array(new SharedArrayBuffer(CONTROL_NUMBERS * 4)),
-    counters: new Float64Array(new SharedArrayBuffer(workers * 16)),
+    counters: allocateCounters(workers),
   };
 }
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
 import { FADV_DONTNEED, fadvise } from '../../../src/host/kernel/linux.ts';
-import { isAtHand } from '../../../src/host/measure/read-ahead.ts';
-import { makeImage, seal, writeTo } from '../../system/sealed-image.ts';
+import { FileLane } from '../../../src/host/measure/file-lane.ts';
+import { makeImage, seal, temporaryDirectory, writeTo } from '../../system/sealed-image.ts';
 
 /** Takes a file out of the page cache, as far as the file system has one. */
 function forget(path: string): void {
@@ -15,17 +15,23 @@ function forget(path: string): void {
   closeSync(opened);
 }
 
-test('isAtHand says so of what was just written, and of an empty file', () => {
-  const root = makeImage();
-  writeFileSync(join(root, 'etc/empty'), '');
-  for (const [path, size] of [
-    ['etc/passwd', 22],
-    ['etc/empty', 0],
-  ] as const) {
-    const opened = openSync(join(root, path), 'r');
-    expect(isAtHand(opened, size)).toBe(true);
-    closeSync(opened);
-  }
+const PART = 128 * 1024;
+
+test.each<[string, content: number, size: number, read: number, isRead: boolean]>([
+  ['an empty file', 0, 0, 0, true],
+  ['a small one', 22, 22, 22, true],
+  ['the first part of a larger one', PART + 1, PART + 1, PART, false],
+  ['one that is a part to the byte, without its end', PART, PART, PART, false],
+  ['one that is longer by now: nothing', 23, 22, -1, false],
+  ['one that is shorter by now: nothing', 21, 22, -1, false],
+])('FileLane reads what was just written at once: %s', (_, content, size, read, isRead) => {
+  const path = join(temporaryDirectory(), 'file');
+  writeFileSync(path, Buffer.alloc(content));
+  const opened = openSync(path, 'r');
+  const lane = new FileLane(0);
+  lane.begin(opened, 1, size, -1);
+  expect([lane.readAtHand(), lane.isRead]).toEqual([read, isRead]);
+  closeSync(opened);
 });
 
 test('a full check of files that must come from the disk reads each of them, and finds the one that differs', async () => {
