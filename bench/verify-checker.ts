@@ -10,7 +10,8 @@ import { rulesWith } from '../test/support/rules.ts';
 export type CheckTiming = {
   seconds: number;
   sweepSeconds: number;
-  findings: number;
+  /** The first finding: path and kind. */
+  first?: string;
   /** From the start of the process to the first finding: Node.js, reading the manifest, the check up to there. */
   firstFindingSeconds?: number;
   /** The process's largest resident set so far, in bytes. */
@@ -42,7 +43,9 @@ async function check(): Promise<void> {
   const timing: CheckTiming = {
     seconds: full.seconds,
     sweepSeconds: sweep.seconds,
-    findings: full.findingsTotal,
+    ...(full.findings[0] === undefined
+      ? {}
+      : { first: `${full.findings[0].path}: ${full.findings[0].kind}` }),
     ...(firstFindingSeconds === undefined ? {} : { firstFindingSeconds }),
     peakBytes: process.resourceUsage().maxRSS * 1024,
     parseSeconds,

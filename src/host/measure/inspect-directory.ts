@@ -82,7 +82,7 @@ export class DirectoryInspector {
       }
       const same = stat.of(descriptor) === 0 && stat.matches(this.#before, 0);
       if (!same && tries < READ_TRIES) continue;
-      on.findings.merge(strangers.first(), strangers.total);
+      if (strangers.total > 0) on.findings.merge(strangers.first(), strangers.total);
       if (!same) {
         const expected = entryAt(on.job.tree, index);
         on.report(index, [racedFinding(expected.path, describeEntry(expected), tries, on.run.at)]);

@@ -1,13 +1,13 @@
 import type { Finding } from '../../base/finding.ts';
 import { compareEntry } from '../../manifest/compare.ts';
-import { TYPE_DIR, TYPE_FILE, entryAt } from '../../manifest/packed-tree.ts';
+import { TYPE_DIR, TYPE_FILE, TYPE_LINK, entryAt, linkBytesOf } from '../../manifest/packed-tree.ts';
 import { packXattrs } from '../../manifest/xattr-blob.ts';
 import { DirectoryStack } from './directory-stack.ts';
 import { DirectoryInspector } from './inspect-directory.ts';
 import { FileInspector } from './inspect-file.ts';
 import { PairInspector } from './inspect-pairs.ts';
 import { Inspection } from './inspection.ts';
-import { pairedSha256, stat } from './instruments.ts';
+import { pairedSha256, stat, xattrs } from './instruments.ts';
 import { DT_REG, ENOENT, ENOTDIR } from '../kernel/linux.ts';
 import {
   CONTROL_NEXT_UNIT,
@@ -17,7 +17,7 @@ import {
   PART_NUMBERS,
   type Work,
 } from './measure-job.ts';
-import { readEntry } from './read-entry.ts';
+import { readEntry, readLink } from './read-entry.ts';
 
 /**
  * Does what `work` says and gives what was found; `onFirst` hears of the first finding at once. `thread` numbers
@@ -194,7 +194,20 @@ class TreeInspector {
     on.noteMount(index);
     if (on.run.mode === 'sweep' && on.isUnchanged(index)) return;
     if (tree.type[index] === TYPE_FILE && stat.type === TYPE_FILE) return files.inspect(within, index);
+    if (this.#isSameLink(within, index)) return on.remember(index);
     this.#unopened(within, index);
+  }
+
+  /** Whether entry `index` is a link, `stat` is of it, and all of it is as expected: the short way for most. */
+  #isSameLink(within: number, index: number): boolean {
+    const on = this.#on;
+    const { tree } = on.job;
+    if (on.run.mode === 'measure' || tree.type[index] !== TYPE_LINK || stat.type !== TYPE_LINK) return false;
+    if (!on.metadataMatches(index)) return false;
+    const target = readLink(within, on.nameAddress(index));
+    if (typeof target === 'number' || Buffer.compare(target, linkBytesOf(tree, index)) !== 0) return false;
+    const attributes = xattrs.ofName(within, on.name(index));
+    return xattrs.error === 0 && on.xattrsMatch(index, attributes);
   }
 
   /** Compares what is never opened: links, devices, FIFOs, sockets, and whatever took the place of another. */

@@ -8,7 +8,8 @@ import { STAMP_WORDS } from '../kernel/stat.ts';
 /** What reading an entry costs beside its bytes, in bytes: some 10 µs at 2 GB/s. */
 const ENTRY_COST = 20_000;
 const MIN_UNIT = 1_000_000;
-const MAX_UNIT = 64_000_000;
+/** 10 ms of work: as long as a thread may be alone with the last one. */
+const MAX_UNIT = 16_000_000;
 
 /** A stretch of a directory: see `MeasureJob`. All in it has one rank of `boot-order.ts`. */
 type Part = {
