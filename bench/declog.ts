@@ -55,9 +55,21 @@ function decided(index: number): Decided {
   };
 }
 
-/** Processor time (user and system, all threads) a decision, and the time of the call alone. */
+/**
+ * Processor time (user and system, all threads) a decision, and the time of the call alone, once a tenth as many were
+ * made before: what V8 compiles and a thread that starts are not counted.
+ */
 async function measure(keeper: Keeper, count: number): Promise<{ cpu: number; account: number }> {
+  await ask(keeper, count / 10);
   const before = process.cpuUsage();
+  const account = await ask(keeper, count);
+  await keeper.close();
+  const { user, system } = process.cpuUsage(before);
+  return { cpu: (user + system) / count, account: (account * 1000) / count };
+}
+
+/** Asks so many, a batch each millisecond; gives the milliseconds that the calls took. */
+async function ask(keeper: Keeper, count: number): Promise<number> {
   let account = 0;
   for (let index = 0; index < count; index += TURN) {
     const batch = Array.from({ length: TURN }, (_, at) => decided(index + at));
@@ -66,9 +78,7 @@ async function measure(keeper: Keeper, count: number): Promise<{ cpu: number; ac
     account += performance.now() - start;
     await sleep(1);
   }
-  await keeper.close();
-  const { user, system } = process.cpuUsage(before);
-  return { cpu: (user + system) / count, account: (account * 1000) / count };
+  return account;
 }
 
 async function openLog(directory: string): Promise<Keeper> {
@@ -122,8 +132,6 @@ const directory = await mkdtemp(join(tmpdir(), 'sealborn-bench-'));
 try {
   const log = join(directory, 'log');
   const none: Keeper = { account: () => undefined, close: async () => undefined };
-  await measure(none, DECISIONS / 10);
-  await measure(await openLog(join(directory, 'warm')), DECISIONS / 10);
   const floor = await measure(none, DECISIONS);
   const rows: Row[] = [];
   const add = (what: string, decisions: number, { cpu, account }: { cpu: number; account: number }): Row => {
@@ -141,7 +149,7 @@ try {
   const plain = add('pino', DECISIONS, await measure(openPino(join(directory, 'pino')), DECISIONS));
   const each = add('appendFile', APPENDS, await measure(openAppend(join(directory, 'append')), APPENDS));
   const check = await checkLog([log], undefined);
-  if (check.break !== undefined || check.decisions !== DECISIONS) throw new Error('the log is not whole');
+  if (check.break !== undefined || check.decisions < DECISIONS) throw new Error('the log is not whole');
   const goals = [
     goal('processor time that the log adds to a decision', ours.usDecision, 'us', 5),
     goal('time of the call in the path of a decision', ours.usAccount ?? 0, 'us', 5),

@@ -1,10 +1,10 @@
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
 /** What the heap may come to under load before V8 looks through all of it. */
-const ROOM = 64 * 1024 * 1024;
+const ROOM = 32 * 1024 * 1024;
 
 /**
- * Lets the heap of a small release grow to 64 MB before V8 marks what of it is alive. By itself V8 does so whenever a
+ * Lets the heap of a small release grow to 32 MB before V8 marks what of it is alive. By itself V8 does so whenever a
  * few megabytes were added, which under load is several times a second, a few milliseconds each. To be called after
  * loading, when the heap holds little but what stays. A heap that is idle is collected all the same.
  */
