@@ -257,7 +257,10 @@ describe('attack table: metadata', () => {
         { kind: 'metadata', path: '/usr' },
         { kind: 'unreadable', path: '/usr/bin/env', actual: 'E2BIG' },
       ]);
-      await expect(seal(root)).rejects.toMatchObject({ code: 'tree-unreadable' });
+      await expect(seal(root)).rejects.toMatchObject({
+        code: 'tree-unreadable',
+        hint: expect.stringContaining('extended attributes') as string,
+      });
     },
   );
 

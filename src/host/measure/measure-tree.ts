@@ -6,7 +6,7 @@ import { requireAbsent } from './absent-paths.ts';
 import { type PlacedFinding } from './finding-list.ts';
 import { HashPool, type Progress, workerCount } from './hash-pool.ts';
 import { HostError } from '../host-error.ts';
-import { close } from '../kernel/linux.ts';
+import { E2BIG, close, errnoName } from '../kernel/linux.ts';
 import type { MeasureAnswer } from './measure-job.ts';
 import { type Scope, scopeBits, scopeOf } from './measure-scope.ts';
 import { openRoot } from './open-root.ts';
@@ -111,7 +111,10 @@ function requireClean(answers: readonly MeasureAnswer[]): void {
   const more = total > 1 ? ` (and ${total - 1} more like it)` : '';
   if (first.kind === 'unreadable') {
     throw new HostError('tree-unreadable', `cannot read "${first.path}": ${first.actual}${more}`, {
-      hint: 'A file that was not read can not be in a manifest. Measure as a user who may read all of the image.',
+      hint:
+        first.actual === errnoName(E2BIG)
+          ? 'It has more than 512 KiB of extended attributes: getfattr(1) shows them.'
+          : 'A file that was not read can not be in a manifest. Measure as a user who may read all of the image.',
     });
   }
   throw new HostError(
