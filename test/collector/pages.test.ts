@@ -261,6 +261,44 @@ describe('GET /hosts/<id>', () => {
     );
   });
 
+  test("shows what backs each mount, what fs-verity vouches for, and the digest of IMA's list", async () => {
+    const { page, put } = await testCollector();
+    const host = testHost('web-1');
+    const digest = 'd1'.repeat(32);
+    const root = { path: '/', type: 'erofs', device: '253:0', options: ['ro', 'nodev'] };
+    const claimedRootHash = 'ab'.repeat(32);
+    const coverage = {
+      mounts: {
+        view: 'init' as const,
+        total: 2,
+        shown: [
+          { ...root, backing: 'dm-verity' as const, claimedRootHash },
+          { ...root, path: '/srv', type: 'ext4', options: ['rw'], backing: 'writable' as const },
+        ],
+      },
+      fsVerity: { recorded: 1200, vouched: 1199 },
+      ima: { at: '2026-11-23T11:59:00.000Z', bytes: 52_000, digest, whole: true },
+    };
+    const report = host.next({ verdict: { ...TRUSTED, coverage } });
+    await put(report.body, report.digest);
+    const text = seen(await page(`/hosts/${host.id}`));
+    expect(text).toContain(
+      `/ erofs ro,nodev: dm-verity (root hash ${claimedRootHash.slice(0, 16)}… claimed)`,
+    );
+    expect(text).toContain('/srv ext4 rw: writable');
+    expect(text).toContain('fs-verity 1,199 of 1,200 files vouched for by the kernel');
+    expect(text).toContain(`IMA list 52,000 bytes at 11:59:00 UTC, sha256 ${digest}`);
+  });
+
+  test("says that only the first part of IMA's list is in its digest, where it is long", async () => {
+    const { page, put } = await testCollector();
+    const host = testHost('web-1');
+    const ima = { at: '2026-11-23T11:59:00.000Z', bytes: 16_777_216, digest: 'd1'.repeat(32), whole: false };
+    const report = host.next({ verdict: { ...TRUSTED, coverage: { ima } } });
+    await put(report.body, report.digest);
+    expect(seen(await page(`/hosts/${host.id}`))).toContain('the first 16,777,216 bytes at 11:59:00 UTC');
+  });
+
   test('another id, or no id, is 404', async () => {
     const { get } = await testCollector();
     for (const path of [`/hosts/${'0'.repeat(64)}`, '/hosts/x', '/nowhere']) {

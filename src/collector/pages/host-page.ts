@@ -1,6 +1,7 @@
 import type { MountCoverage } from '../../attestation/mount-state.ts';
 import { type VerifiedReport, verifyReport } from '../../attestation/report.ts';
 import type { Words } from '../../attestation/statement.ts';
+import type { ImaState } from '../../attestation/verdict.ts';
 import type { HostView } from '../fleet.ts';
 import type { FlagRow, ReportRow } from '../rows.ts';
 import type { Summary } from '../summary.ts';
@@ -93,7 +94,7 @@ function flagNotes(flags: readonly FlagRow[], now: number): Html | false {
 function nowPanel(host: HostView, report: VerifiedReport | undefined, now: number): Html {
   const { summary } = host;
   const { measured, state } = summary.verdict;
-  const { mounts, fsVerity } = report?.verdict.coverage ?? {};
+  const { mounts, fsVerity, ima } = report?.verdict.coverage ?? {};
   const off = Date.parse(summary.createdAt) - host.lastSeen;
   const entries: [string, Html | string | false][] = [
     ['Says', html`${state}, since ${clock(Date.parse(summary.verdict.since), now)}`],
@@ -113,6 +114,7 @@ function nowPanel(host: HostView, report: VerifiedReport | undefined, now: numbe
         `${fsVerity.vouched.toLocaleString('en')} of ${count(fsVerity.recorded, 'file')} vouched for by the kernel`,
     ],
     ['Mounts', mounts !== undefined && mountList(mounts)],
+    ['IMA list', ima !== undefined && imaLine(ima, now)],
     ['Last report', host.fresh ? 'made just now, proved by its nonce' : 'not proved to be recent'],
     ['Reports', `${count(host.last.seq, 'report')}, first heard ${duration(now - host.firstSeen)} ago`],
     ['Dropped by the host', summary.dropped > 0 && count(summary.dropped, 'report')],
@@ -179,6 +181,12 @@ function mountList({ view, total, shown }: MountCoverage): Html {
   )}${total > shown.length && html`<span class="two">and ${total - shown.length} more</span>`}${
     view === 'own' && html`<span class="two">as the agent sees them: it could not read PID 1's table</span>`
   }`;
+}
+
+/** The whole digest: it is there to be compared with what `sha256sum` says on the host. */
+function imaLine({ at, bytes, digest, whole }: ImaState, now: number): Html {
+  return html`${whole ? '' : 'the first '}${count(bytes, 'byte')} at ${clock(Date.parse(at), now)}, sha256
+    <code>${digest}</code>`;
 }
 
 function factEntries(facts: Words): [string, string][] {
