@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -36,6 +36,89 @@ describe('the units for drift', () => {
     expect(`${said.stdout}${said.stderr}`).toBe('');
     expect(units.length).toBeGreaterThanOrEqual(5);
   });
+});
+
+describe('mark-boot-bad', () => {
+  /** A boot that systemd-bless-boot knows this state of, and that was started from this entry. */
+  type Boot = { state: string; entry: string; files: string[]; xbootldr?: boolean };
+
+  /** Runs the script on a made-up firmware, ESP and extended boot partition; gives what is there afterwards. */
+  function markBad({ state, entry, files, xbootldr = true }: Boot): {
+    status: number | null;
+    files: string[];
+  } {
+    const own = mkdtempSync(join(place, 'boot-'));
+    const tool = (name: string, script: string): string => {
+      writeFileSync(join(own, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      return join(own, name);
+    };
+    const bless = tool(
+      'systemd-bless-boot',
+      `if [ "$1" = status ]; then echo ${state}; else touch "${own}/disk/said-$*"; fi`,
+    );
+    const boot = xbootldr ? 'xbootldr' : 'esp';
+    tool(
+      'bootctl',
+      `case $1 in --print-boot-path) echo ${own}/disk/${boot} ;; --print-esp-path) echo ${own}/disk/esp ;; esac`,
+    );
+    // As the kernel shows it: four bytes of attributes, the name in UTF-16, a zero.
+    const selected = join(own, 'LoaderEntrySelected');
+    writeFileSync(selected, Buffer.concat([Buffer.from([6, 0, 0, 0]), Buffer.from(`${entry}\0`, 'utf16le')]));
+    mkdirSync(join(own, 'disk'));
+    for (const file of files) {
+      mkdirSync(dirname(join(own, 'disk', file)), { recursive: true });
+      writeFileSync(join(own, 'disk', file), '');
+    }
+    const script = readFileSync(join(DRIFT, 'mark-boot-bad'), 'utf8')
+      .replace('/usr/lib/systemd/systemd-bless-boot', bless)
+      .replace(/\/sys\/firmware\/efi\/efivars\/LoaderEntrySelected-\S+/, selected);
+    const env = { PATH: `${own}:${process.env['PATH'] ?? ''}` };
+    const { status } = spawnSync('sh', ['-c', script], { env });
+    const found = readdirSync(join(own, 'disk'), { recursive: true, withFileTypes: true })
+      .filter((one) => one.isFile())
+      .map((one) => join(one.parentPath, one.name).slice(join(own, 'disk/').length));
+    return { status, files: found.toSorted() };
+  }
+
+  it('leaves a counted boot to systemd-bless-boot', () => {
+    for (const state of ['indeterminate', 'good', 'bad']) {
+      const files = ['esp/loader/entries/sealed+2-1.conf'];
+      const after = markBad({ state, entry: 'sealed+2-1.conf', files });
+      expect(after).toEqual({ status: 0, files: [...files, 'said-bad'] });
+    }
+  });
+
+  it.for([
+    ['an entry', 'sealed.conf', 'loader/entries/sealed.conf', 'loader/entries/sealed+0.conf'],
+    ['a unified kernel image', 'sealed.efi', 'EFI/Linux/sealed.efi', 'EFI/Linux/sealed+0.efi'],
+    [
+      'a name with dots',
+      'linux-6.1.0-56.conf',
+      'loader/entries/linux-6.1.0-56.conf',
+      'loader/entries/linux-6.1.0-56+0.conf',
+    ],
+  ])(
+    'takes the tries of %s that was blessed before, on each partition',
+    ([, entry = '', before = '', after = '']) => {
+      const other = 'esp/loader/entries/other.conf';
+      for (const [partition, xbootldr] of [
+        ['xbootldr', true],
+        ['esp', true],
+        ['esp', false],
+      ] as const) {
+        const marked = markBad({ state: 'clean', entry, files: [`${partition}/${before}`, other], xbootldr });
+        expect(marked).toEqual({ status: 0, files: [`${partition}/${after}`, other].toSorted() });
+      }
+    },
+  );
+
+  it.for(['auto-windows', '../esp/x.conf', 'sealed+1.conf', 'absent.conf', ''])(
+    'fails and changes nothing where "%s" is no entry that it could mark',
+    (entry) => {
+      const files = ['esp/loader/entries/sealed.conf', 'esp/x.conf'];
+      expect(markBad({ state: 'clean', entry, files })).toEqual({ status: 1, files });
+    },
+  );
 });
 
 const AWS_METADATA = {
