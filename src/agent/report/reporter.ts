@@ -85,6 +85,7 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
   let madeWith: string | null = null;
   let intervalSeconds = collector.intervalSeconds;
   let making: Promise<void> = Promise.resolve();
+  let underway = 0;
   let wake = Promise.withResolvers<void>();
   // Resolved where nothing waits, or the collector can't be reached.
   let idle = Promise.withResolvers<void>();
@@ -98,12 +99,16 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
   };
   // One after another: a report names the digest of the one before.
   const make = (kind: ReportKind): void => {
+    // Where making takes longer than the interval (a slow TPM), the next would begin before this one is delivered,
+    // with an old nonce, and so for ever.
+    if (kind === 'interval' && underway > 0) return;
+    underway += 1;
     const verdict = options.verdict();
     const decisionLog = options.decisionLog();
     const stands = decisionLog === undefined ? {} : { decisionLog };
     making = making.then(async () => {
-      if (stop.signal.aborted) return;
       try {
+        if (stop.signal.aborted) return;
         madeWith = nonce;
         const createdAt = options.now().toISOString();
         await addReport(queue, key, kind, { ...fields, nonce, createdAt, verdict, ...stands }, proofs);
@@ -111,6 +116,8 @@ export async function startReporter(options: ReporterOptions): Promise<Reporter>
       } catch (thrown) {
         log.error({ code: 'report-failed' }, `a report could not be made or kept: ${messageOf(thrown)}`);
         if (kind !== 'interval') later(REMAKE_MS, () => make(kind));
+      } finally {
+        underway -= 1;
       }
     });
   };

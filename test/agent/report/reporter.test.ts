@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 import { outcomeOf } from '../../../src/agent/report/report-sender.ts';
-import { type Reporter, startReporter } from '../../../src/agent/report/reporter.ts';
+import { type Reporter, type ReporterOptions, startReporter } from '../../../src/agent/report/reporter.ts';
 import { startState } from '../../../src/agent/state.ts';
 import { type VerifiedReport, verifyReport } from '../../../src/attestation/report.ts';
 import type { Verdict } from '../../../src/attestation/verdict.ts';
@@ -31,6 +31,7 @@ async function report(
   url: string,
   intervalSeconds = 3600,
   ca?: string,
+  tpm?: ReporterOptions['tpm'],
 ): Promise<Host> {
   let verdict = starting;
   const reporter = await startReporter({
@@ -42,6 +43,7 @@ async function report(
     verdict: () => verdict,
     decisionLog: () => ({ seq: 12, head: sha256('line 12') }),
     retryMs: { first: 10, most: 40 },
+    tpm,
   });
   onTestFinished(() => reporter.close());
   return {
@@ -104,6 +106,34 @@ function expectChain(reports: VerifiedReport[]): void {
 }
 
 describe('startReporter', () => {
+  it('makes none for an interval that ends while one is being made: a TPM slower than that would always quote an old nonce', async () => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<never>();
+    const runDirectory = await temporaryDirectory();
+    const no = async (): Promise<never> => answer.promise;
+    const keys = async (): Promise<never> => {
+      asked.resolve();
+      return answer.promise;
+    };
+    const tpm = { extend: no, read: no, keys, endorsementCertificate: no, quote: no, activate: no };
+    const accepted: VerifiedReport[] = [];
+    const { url } = await fakeCollector(accepting(accepted));
+    const host = await report(await temporaryDirectory(), url, 3600, undefined, {
+      tpm,
+      pcr: 15,
+      runDirectory,
+    });
+    // The first has no nonce, so that another one follows at once: the TPM is asked for that.
+    await asked.promise;
+    for (let n = 0; n < 5; n += 1) host.reporter.changed('interval');
+    answer.reject(new Error('this TPM is broken'));
+    await until('the second report', () => host.reporter.counts().sent >= 2);
+    host.set('trusted');
+    await until('the change', () => accepted.at(-1)?.verdict.state === 'trusted');
+    expect(states(accepted)).toEqual(['1 starting', '2 starting', '3 trusted']);
+    expect(accepted.map(({ nonce }) => nonce)).toEqual([null, 'n1', 'n2']);
+  });
+
   it('delivers a signed report at start, at each change, and at intervals, with the nonce of the answer before', async () => {
     const accepted: VerifiedReport[] = [];
     const { url } = await fakeCollector(accepting(accepted));
