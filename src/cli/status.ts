@@ -71,7 +71,9 @@ async function askStatus(socket: string, until: number): Promise<Status> {
       const status = readAnswer(statusShape, value, socket);
       if (isOver || (status.state !== 'starting' && status.state !== 'measuring')) return status;
     } catch (thrown) {
-      const mayCome = thrown instanceof HostError && ['unreachable', 'timeout'].includes(thrown.code);
+      // One that ends while it answers (io-failed) is started again by systemd.
+      const mayCome =
+        thrown instanceof HostError && ['unreachable', 'timeout', 'io-failed'].includes(thrown.code);
       if (isOver || !mayCome) throw thrown;
     }
     await sleep(POLL_MS);
