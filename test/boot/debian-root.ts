@@ -8,11 +8,12 @@ import { join } from 'node:path';
 const RECIPE = 3;
 
 /**
- * What of Debian is in the image beside what sealborn's package depends on. Devices and the TPM concern emulated
- * machines alone, which are made of the same image.
+ * What of Debian is in the image beside what sealborn's package depends on. Devices, fs-verity and the TPM concern
+ * emulated machines alone, which are made of the same image.
  */
 export const PACKAGES: readonly string[] = [
   'dbus',
+  'fsverity',
   'kmod',
   'libatomic1',
   'libtss2-tcti-device0',

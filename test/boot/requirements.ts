@@ -27,6 +27,7 @@ export const NO_CONTAINER: string | undefined = whyNot(NEEDED);
 const EMULATION = {
   'busybox-static': 'busybox',
   'cryptsetup-bin': 'veritysetup',
+  e2fsprogs: 'mkfs.ext4',
   'erofs-utils': 'mkfs.erofs',
   'qemu-system-x86': 'qemu-system-x86_64',
   'swtpm-tools': 'swtpm_setup',

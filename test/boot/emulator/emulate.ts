@@ -25,6 +25,8 @@ export type Emulation = {
   /** Ports of this machine: where the guest's health port is to be, and where the collector is. */
   health: number;
   collector: number;
+  /** A disk that the machine may write to, the third that it has. */
+  third?: string;
   /** A disk with a boot loader, which the firmware starts; without one, the emulator starts the kernel itself. */
   esp?: string;
 };
@@ -70,7 +72,7 @@ function startedBy({ image, disk, place, esp }: Emulation): string[] {
  * Always by emulation of the processor: a /dev/kvm that opens may still be too slow to be of use.
  */
 export function emulate(emulation: Emulation): EmulatedMachine {
-  const { disk, place, chip, health, collector } = emulation;
+  const { disk, place, chip, health, collector, third } = emulation;
   const [console, probe] = [join(place, 'console.log'), join(place, 'probe.log')];
   const network = [
     'user,id=net,restrict=on',
@@ -87,6 +89,7 @@ export function emulate(emulation: Emulation): EmulatedMachine {
       '-drive',
       `file=${file},format=raw,if=virtio,readonly=on`,
     ]),
+    ...(third === undefined ? [] : ['-drive', `file=${third},format=raw,if=virtio`]),
     ...`-chardev socket,id=tpm,path=${chip} -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-crb,tpmdev=tpm0`.split(
       ' ',
     ),

@@ -15,6 +15,7 @@ import { type Disk, makeDisk } from './disk.ts';
 import { type EmulatedMachine, emulate } from './emulate.ts';
 import { type MachineImage, makeMachineImage } from './machine-image.ts';
 import { freePort, untilHere } from './patience.ts';
+import { CHANGED, type Checked, makeVouchedDisk } from './vouched.ts';
 
 type Shown = {
   state: string;
@@ -31,6 +32,7 @@ describe
     let image: MachineImage;
     let sealed: Disk;
     let altered: Disk;
+    let vouched: string;
     beforeAll(() => {
       place = mkdtempSync(join(tmpdir(), 'sealborn-emulator-'));
       image = makeMachineImage(place, inject('sealed')?.root ?? '');
@@ -38,15 +40,16 @@ describe
       // Whoever can change the image can make hashes for it that the kernel is content with.
       flipOneByte(join(image.root, 'usr/bin/env'));
       altered = makeDisk(image.root, place, 'altered');
+      vouched = makeVouchedDisk(place);
     });
     afterAll(() => rmSync(place, { recursive: true, force: true }));
 
     it('completes its boot, decides, and is vouched for by its TPM', async ({ expect, onTestFinished }) => {
-      const { machine, healths, shown } = await start(sealed, onTestFinished);
+      const { machine, healths, shown } = await start(sealed, onTestFinished, vouched);
       await untilShown(machine, shown, (host) => host.state === 'trusted' && host.assurance === 'hardware');
       await untilHere(machine, 'the end of the probe', async () => machine.probe().has('end'));
       const probe = machine.probe();
-      expect(Object.fromEntries(probe)).toMatchObject({
+      expect(Object.fromEntries(probe), probe.get('gate')).toMatchObject({
         'boot-complete': 'active',
         'drift-target': 'inactive',
         permitted: '0',
@@ -62,6 +65,17 @@ describe
       );
       expect(healths).toContain(200);
       expect((await shown())?.tpmProblems).toEqual([]);
+
+      // The kernel vouches for every file of a tree with fs-verity, and nothing of it is read.
+      const { result, measured } = JSON.parse(probe.get('sealed') ?? '') as Checked;
+      expect([result, measured.bytes, measured.vouched]).toEqual(['good', 0, measured.files]);
+      // A byte was changed before fs-verity was enabled: the file has another digest, so that it is read too.
+      const changed = JSON.parse(probe.get('changed') ?? '') as Checked;
+      expect(changed.drift.map(({ path, kind }) => `${kind} ${path}`)).toEqual([
+        `modified ${CHANGED}`,
+        `metadata ${CHANGED}`,
+      ]);
+      expect(changed.drift[1]?.actual).toMatch(/^fsverity\.sha256=[0-9a-f]{64}$/);
     });
 
     it('does not complete the boot of an altered image whose root hash fits, and its TPM says so too', async ({
@@ -94,7 +108,11 @@ describe
     };
 
     /** A collector that knows the release and the TPM's maker, and a machine that reports to it. */
-    async function start(disk: Disk, onTestFinished: TestContext['onTestFinished']): Promise<Started> {
+    async function start(
+      disk: Disk,
+      onTestFinished: TestContext['onTestFinished'],
+      third?: string,
+    ): Promise<Started> {
       const own = mkdtempSync(join(place, 'machine-'));
       const chip = await startChip(own);
       onTestFinished(chip.stop);
@@ -111,7 +129,15 @@ describe
       onTestFinished(() => collector.close());
       const health = await freePort();
       const port = Number(new URL(collector.url).port);
-      const machine = emulate({ image, disk, place: own, chip: chip.socket, health, collector: port });
+      const machine = emulate({
+        image,
+        disk,
+        place: own,
+        chip: chip.socket,
+        health,
+        collector: port,
+        ...(third === undefined ? {} : { third }),
+      });
       onTestFinished(machine.stop);
       const healths = new Set<number>();
       void (async () => {

@@ -7,6 +7,7 @@ import { installPackage } from '../install.ts';
 import { bakeTrust, newKeys, policyRepository, seal } from '../pipeline.ts';
 import { makeInitrd } from './initrd.ts';
 import { installKernel } from './kernel.ts';
+import { VOUCHED_PROBE } from './vouched.ts';
 
 /** Where the guest finds the collector, and under which address the host finds the guest. */
 export const COLLECTOR = '10.0.2.100:9190';
@@ -59,13 +60,16 @@ const FILES: Readonly<Record<string, string>> = {
 ask() { sealborn ask "$1" CreatePayment Ledger::main --context '{"amount": 1999}' >/dev/null; echo $?; }
 {
   echo "boot-complete $(systemctl is-active boot-complete.target)"
+  echo "gate $(systemctl show -P Result sealborn-verified.service): $(journalctl -b -o cat -u sealborn-verified.service | tr '\\n' '|')"
   echo "drift-target $(systemctl is-active sealborn-drift.target)"
   echo "permitted $(ask ServiceAccount::checkout-web)"
   echo "denied $(ask ServiceAccount::ledger-sync)"
   echo "status $(sealborn status --json | tr -d '\\n')"
+  [ ! -b /dev/vdc ] || unshare --mount /usr/lib/probe-vouched
   echo "end"
 } > /dev/ttyS1
 `,
+  'usr/lib/probe-vouched': VOUCHED_PROBE,
 };
 
 /** What would only cost the emulated processor time. */
@@ -109,7 +113,8 @@ export function makeMachineImage(place: string, debian: string, addition: Additi
   const initrd = makeInitrd(root, modules, place);
   for (const name of ['etc/hostname', 'etc/resolv.conf']) rmSync(join(root, name), { force: true });
   for (const [name, text] of Object.entries({ ...FILES, ...addition.files })) writeTo(join(root, name), text);
-  for (const name of ['usr/lib/probe', ...addition.executable]) chmodSync(join(root, name), 0o755);
+  for (const name of ['usr/lib/probe', 'usr/lib/probe-vouched', ...addition.executable])
+    chmodSync(join(root, name), 0o755);
   for (const unit of ['sealborn-measure', 'sealborn']) {
     writeTo(join(root, `etc/systemd/system/${unit}.service.d/tpm.conf`), TPM_DROP_IN);
   }
