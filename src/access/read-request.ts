@@ -33,7 +33,7 @@ const OVERRIDES = [
   'x-rewrite-url',
 ];
 /** The header in which a proxy tells its application who is asking; it replaces the client's, but not an alias of it. */
-const SUBJECT_HEADER = 'x-sealborn-subject';
+export const SUBJECT_HEADER = 'x-sealborn-subject';
 /** Characters of an id that a header gives at most. */
 const MAX_VALUE = 1024;
 

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '../base/json.ts';
 import { isObject } from '../base/shape.ts';
-import type { EntityUid } from './document.ts';
+import { type EntityUid, formatUid } from '../base/entity-uid.ts';
 import { CONSTRUCTOR_OF } from './extension-functions.ts';
 import { PolicyError } from './policy-error.ts';
 
@@ -75,6 +75,11 @@ export function fullTypeName(name: string, { entityTypes }: Schema): string | un
   if (entityTypes.has(name)) return name;
   const full = [...entityTypes.keys()].filter((type) => type.endsWith(`::${name}`));
   return full.length === 1 ? full[0] : undefined;
+}
+
+/** The actions that a name means: by their id alone, in any namespace, or by their whole name. */
+export function actionsNamed(name: string, { actions }: Schema): ActionRules[] {
+  return actions.filter(({ uid }) => uid.id === name || formatUid(uid) === name);
 }
 
 type TypeReader = (type: JsonValue | undefined) => CedarType;

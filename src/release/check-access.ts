@@ -3,7 +3,7 @@ import type { AccessDocument } from '../access/document.ts';
 import type { Route, Values } from '../access/rules.ts';
 import { type EntityUid, formatUid } from '../base/entity-uid.ts';
 import type { PolicyDocument } from '../policy/document.ts';
-import { type ActionRules, type Schema, fullTypeName, readSchema } from '../policy/schema.ts';
+import { type ActionRules, type Schema, actionsNamed, fullTypeName, readSchema } from '../policy/schema.ts';
 
 /**
  * Holds what `access/` names against the schema and the entities: an action, type, attribute or subject that is
@@ -29,9 +29,7 @@ export function checkAccess(access: AccessDocument, document: PolicyDocument): v
 function problemsOf(route: Route, schema: Schema, { openTypes }: PolicyDocument): string[] {
   const type = fullTypeName(route.resource.type, schema);
   if (type === undefined) return [`the schema has no entity type "${route.resource.type}"`];
-  const named = schema.actions.filter(
-    ({ uid }) => uid.id === route.action || formatUid(uid) === route.action,
-  );
+  const named = actionsNamed(route.action, schema);
   if (named.length === 0) return [`the schema has no action "${route.action}"`];
   const rules = named.find(({ resources }) => resources.has(type));
   if (rules === undefined) return [`"${route.action}" does not apply to a resource of type ${type}`];

@@ -1,4 +1,5 @@
 import type { Admitted, Refused } from '../../access/gate.ts';
+import { SUBJECT_HEADER } from '../../access/read-request.ts';
 import { isCredentialRefusal } from '../../access/refusal.ts';
 import { type EntityUid, formatUid } from '../../base/entity-uid.ts';
 import type { PlainRequest, PlainResponse } from '../../host/net/http-server.ts';
@@ -35,7 +36,7 @@ export function createAuthzApp({
     if (!('refused' in outcome)) {
       const { subject } = outcome.question;
       const answer = decider.one(outcome.question, asked);
-      const more = answer.decision ? { 'x-sealborn-subject': asciiUid(subject) } : undefined;
+      const more = answer.decision ? { [SUBJECT_HEADER]: asciiUid(subject) } : undefined;
       return respond(answer, 403, answer.context.reason, asked, more);
     }
     const { refused, why } = outcome;

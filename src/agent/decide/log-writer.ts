@@ -1,6 +1,6 @@
 import type { LogHead } from '../../attestation/log-line.ts';
 import { HostError } from '../../host/host-error.ts';
-import { createLineSealer } from '../../host/log/line-sealer.ts';
+import { BATCH, LARGE_BATCH, createLineSealer } from '../../host/log/line-sealer.ts';
 import { createLineQueue } from './line-queue.ts';
 import type { LogStore } from './log-store.ts';
 
@@ -41,11 +41,8 @@ export type LogWriter = {
 
 /** Bytes that wait to be written at most: what a disk may lag behind. */
 const MAX_WAITING = 16 * 1024 * 1024;
-/** What is written before the time to gather is over: it is enough for a batch. */
-const BATCH = 64 * 1024;
-/** And where more than this waits, more is sealed at one go: catching up matters more then than a millisecond of hashing. */
+/** Where more than this waits, more is sealed at one go: catching up matters more then than a millisecond of hashing. */
 const BEHIND = 1024 * 1024;
-const LARGE_BATCH = 512 * 1024;
 /** How long lines wait for others to be written with. */
 const GATHER_MS = 5;
 /** After this a log that can't be written is tried again. */

@@ -20,9 +20,9 @@ export type LineSealer = {
 };
 
 /** Bytes sealed here at one go: a tenth of a millisecond of hashing. */
-const BATCH = 64 * 1024;
+export const BATCH: number = 64 * 1024;
 /** What the thread is given at most. */
-const LARGE_BATCH = 512 * 1024;
+export const LARGE_BATCH: number = 512 * 1024;
 /** Less than this is sealed here: handing it over would cost more. */
 const SMALL_BATCH = 16 * 1024;
 const YOUNG_MB = 2;
@@ -30,7 +30,7 @@ const YOUNG_MB = 2;
 type Thread = { worker: Worker; input: Buffer; isReady: boolean };
 
 /**
- * Seals lines of the decision log: here while they are few, in a thread of its own once a whole batch waits at a time, on
+ * Seals lines of the decision log: here while they are few, in a thread of its own once half a batch waits at a time, on
  * a machine of more than one processor. Where that thread ends, lines are sealed here again.
  */
 export function createLineSealer(): LineSealer {
