@@ -1,8 +1,9 @@
+import { type EntityUid, formatUid } from '../base/entity-uid.ts';
+import type { JsonObject } from '../base/json.ts';
 import type { TestCase } from '../base/test-case.ts';
 import type { PolicyDocument } from '../policy/document.ts';
-import { formatUid } from '../policy/document.ts';
 import { PolicyError } from '../policy/policy-error.ts';
-import { type Schema, fullTypeName, readSchema } from '../policy/schema.ts';
+import { type Schema, actionsNamed, fullTypeName, readSchema } from '../policy/schema.ts';
 
 /**
  * Makes what refuses a matrix whose `context` or `properties` name what none of its questions can use: it would be
@@ -11,44 +12,51 @@ import { type Schema, fullTypeName, readSchema } from '../policy/schema.ts';
  */
 export function createClaimCheck(document: PolicyDocument): (cases: readonly TestCase[]) => void {
   const schema = readSchema(document.schema);
-  const baked = new Set(document.entities.map(({ uid }) => formatUid(uid)));
+  let names: ReadonlySet<string> | undefined;
+  const isBaked = (uid: EntityUid): boolean =>
+    (names ??= new Set(document.entities.map((entity) => formatUid(entity.uid)))).has(formatUid(uid));
+  /** What a request may say of a resource. */
+  const openAttributesOf = ({ type, id }: TestCase['resource']): string[] => {
+    const full = fullTypeName(type, schema);
+    if (full === undefined || !document.openTypes.includes(full) || isBaked({ type: full, id })) return [];
+    return [...(schema.entityTypes.get(full)?.attributes.attributes.keys() ?? [])];
+  };
   return (cases) => {
-    for (const matrix of Map.groupBy(cases, ({ file, line }) => `${file}:${line}`).values()) {
+    const claiming = cases.filter((one) => one.context !== undefined || one.properties !== undefined);
+    for (const matrix of Map.groupBy(claiming, ({ file, line }) => `${file}:${line}`).values()) {
       const [first] = matrix;
       if (first === undefined) continue;
-      const inContext = new Set(matrix.flatMap(({ action }) => contextOf(action, schema)));
-      const ofResource = new Set(
-        matrix.flatMap(({ resource }) => openAttributesOf(resource, schema, document, baked)),
+      requireKnown(
+        first.context,
+        () => [...new Set(matrix.map(({ action }) => action))].flatMap((action) => contextOf(action, schema)),
+        (name) => unused(first, `no action of it has "${name}" in its context`),
       );
-      for (const name of Object.keys(first.context ?? {})) {
-        if (!inContext.has(name)) throw unused(first, `no action of it has "${name}" in its context`);
-      }
-      for (const name of Object.keys(first.properties ?? {})) {
-        if (ofResource.has(name)) continue;
-        throw unused(
-          first,
-          `a request can give "${name}" to none of its resources: their type must have it and be in openTypes, and entities/ must not hold them`,
-        );
-      }
+      requireKnown(
+        first.properties,
+        () => matrix.flatMap(({ resource }) => openAttributesOf(resource)),
+        (name) =>
+          unused(
+            first,
+            `a request can give "${name}" to none of its resources: their type must have it and be in openTypes, and entities/ must not hold them`,
+          ),
+      );
     }
   };
 }
 
-function contextOf(action: string, { actions }: Schema): string[] {
-  const named = actions.filter(({ uid }) => uid.id === action || formatUid(uid) === action);
-  return named.flatMap(({ context }) => [...context.attributes.keys()]);
+function requireKnown(
+  claims: JsonObject | undefined,
+  known: () => string[],
+  refusal: (name: string) => PolicyError,
+): void {
+  if (claims === undefined) return;
+  const names = new Set(known());
+  const other = Object.keys(claims).find((name) => !names.has(name));
+  if (other !== undefined) throw refusal(other);
 }
 
-/** What a request may say of the resource. */
-function openAttributesOf(
-  { type, id }: TestCase['resource'],
-  schema: Schema,
-  { openTypes }: PolicyDocument,
-  baked: ReadonlySet<string>,
-): string[] {
-  const full = fullTypeName(type, schema);
-  if (full === undefined || !openTypes.includes(full) || baked.has(formatUid({ type: full, id }))) return [];
-  return [...(schema.entityTypes.get(full)?.attributes.attributes.keys() ?? [])];
+function contextOf(action: string, schema: Schema): string[] {
+  return actionsNamed(action, schema).flatMap(({ context }) => [...context.attributes.keys()]);
 }
 
 function unused({ file, line, test }: TestCase, problem: string): PolicyError {
