@@ -118,7 +118,7 @@ class Watcher {
       this.#see(wd, mask, bytes, from, to),
     );
     if (events < 0) {
-      this.#miss(`reading events failed: ${errnoName(-events)}`, false);
+      this.#miss(`reading events failed: ${errnoName(-events)}`);
       close(this.#inotify);
       this.#inotify = -1;
     }
@@ -141,14 +141,17 @@ class Watcher {
   }
 
   #see(wd: number, mask: number, bytes: Uint8Array, from: number, to: number): void {
-    if ((mask & IN_Q_OVERFLOW) !== 0) return this.#miss('more events came than the kernel keeps', true);
+    if ((mask & IN_Q_OVERFLOW) !== 0)
+      return this.#miss('more events came than the kernel keeps', { overflow: true });
     const directory = this.#directoryOf.get(wd);
     if (directory === undefined) return;
-    if (this.#shared.has(wd)) this.#miss('a directory that stands at two places changed', false);
+    if (this.#shared.has(wd)) this.#miss('a directory that stands at two places changed');
     const { tree, scope, bundle } = this.#job;
     if (directory === bundle) this.#bundle = true;
-    if ((mask & LOST) !== 0) this.#miss('a watched directory is no longer where it was', false);
-    if ((mask & IN_UNMOUNT) !== 0 && this.#missed !== undefined) this.#missed.unmounted = true;
+    if ((mask & LOST) !== 0) {
+      const unmounted = (mask & IN_UNMOUNT) !== 0;
+      this.#miss('a watched directory is no longer where it was', { unmounted });
+    }
     if ((mask & IN_IGNORED) !== 0) this.#directoryOf.delete(wd);
     if (from === to) return void this.#entries.add(directory);
     const child = findChild(tree, directory, bytes, from, to);
@@ -158,12 +161,13 @@ class Watcher {
     }
     this.#entries.add(child);
     // Another directory may stand there now, with nobody watching it nor what is below.
-    if ((mask & IN_ISDIR) !== 0 && (mask & STRUCTURE) !== 0) this.#miss('a directory came or went', false);
+    if ((mask & IN_ISDIR) !== 0 && (mask & STRUCTURE) !== 0) this.#miss('a directory came or went');
   }
 
-  #miss(why: string, overflow: boolean): void {
-    this.#missed ??= { why, overflow, unmounted: false };
+  #miss(why: string, { overflow = false, unmounted = false } = {}): void {
+    this.#missed ??= { why, overflow, unmounted };
     if (overflow) this.#missed.overflow = true;
+    if (unmounted) this.#missed.unmounted = true;
     // After an overflow the watches still stand; but what was missed may be that one was lost.
     this.#placeAt = Math.min(this.#placeAt, performance.now() + REPLACE_MS);
   }
